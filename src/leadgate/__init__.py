@@ -1,0 +1,1 @@
+"""Leadgate takes a lead-scoring model to production and keeps it good there."""
