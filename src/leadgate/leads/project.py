@@ -1,0 +1,159 @@
+"""leadgate.yaml as typed records, and the sentences for what is wrong with one (quiet)."""
+
+import difflib
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from leadgate.errors import BadConfigError
+from leadgate.leads.schema import Feature, LeadSchema, Record
+
+ModelKind = Literal["logistic_regression", "hist_gradient_boosting", "lightgbm"]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class ImportRules(Record):
+    """What an import of leads tolerates."""
+
+    quarantine_limit: Share = 0.01
+    """Largest share of bad rows; above it the whole import is refused."""
+
+
+class SplitRules(Record):
+    """How the hold-out is set apart."""
+
+    by: Literal["hash", "time"] = "hash"
+    """hash: by id and date, stable as leads are added; time: the most recent leads are held out."""
+    holdout: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Share of the labelled leads that are never trained on."""
+
+
+class ModelRules(Record):
+    """What is trained."""
+
+    kind: ModelKind = "logistic_regression"
+    hyperparameters: dict[str, Any] = Field(default_factory=dict)
+    """Passed to the estimator as they are."""
+    calibration: Literal["none", "sigmoid", "isotonic"] = "none"
+    rare_below: Annotated[int, Field(ge=1)] = 10
+    """Categories seen in fewer training leads than this are treated as one."""
+    max_categories: Annotated[int, Field(ge=2)] = 100
+    """Largest number of categories of one feature that are told apart."""
+    seed: int = 42
+
+
+class Thresholds(Record):
+    """Where scores become decisions."""
+
+    high: Share = 0.7
+    """Priority is high above this score."""
+    medium: Share = 0.4
+    """Priority is medium above this score, else low."""
+    decision: Share = 0.5
+    """The score above which precision and recall call a lead "will convert"."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Thresholds":
+        if self.medium > self.high:
+            raise ValueError(f"medium ({self.medium:g}) is above high ({self.high:g}); swap them")
+        return self
+
+
+class OutcomeRules(Record):
+    """How outcomes are matched to predictions."""
+
+    window_days: Annotated[float, Field(gt=0)] = 60
+    """An outcome counts for a score when it comes within this many days after it."""
+    silence_means: Literal["unknown", "not_converted"] = "unknown"
+    """A matured lead without any outcome: left out, or counted as lost (for a CRM that reports only wins)."""
+
+
+class Project(Record):
+    """The whole of leadgate.yaml."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")] = "lead-scoring"
+    """Name of the registered model."""
+    lead: LeadSchema
+    imports: ImportRules = ImportRules()
+    split: SplitRules = SplitRules()
+    model: ModelRules = ModelRules()
+    thresholds: Thresholds = Thresholds()
+    outcomes: OutcomeRules = OutcomeRules()
+
+
+def parse_project(text: str, source: str) -> Project:
+    """Read the text of a leadgate.yaml.
+
+    ``source`` names the file in error messages. Raises BadConfigError with the line, the key and what to do.
+    """
+    try:
+        tree = yaml.safe_load(text)
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        raise BadConfigError(f"{source} is not valid YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(tree, dict):
+        raise BadConfigError(f"{source} is empty; write one with `leadgate init DIR --from FILE`.")
+    try:
+        return Project.model_validate(_with_names(tree))
+    except ValidationError as error:
+        raise BadConfigError(_sentence(error, root, source)) from error
+
+
+def _with_names(tree: dict[str, Any]) -> dict[str, Any]:
+    """Turn the mapping of features (name: settings) into the list that the records hold."""
+    lead = tree.get("lead")
+    features = lead.get("features") if isinstance(lead, dict) else None
+    if not isinstance(lead, dict) or not isinstance(features, dict):
+        return tree
+    listed = [
+        {"name": str(name), **settings} if isinstance(settings, dict) else settings
+        for name, settings in features.items()
+    ]
+    return {**tree, "lead": {**lead, "features": listed}}
+
+
+def _sentence(error: ValidationError, root: yaml.Node | None, source: str) -> str:
+    """Make one sentence of the first mistake that pydantic found."""
+    first = error.errors()[0]
+    path, line = _locate(root, first["loc"])
+    where = f"{source}, line {line}" if line else source
+    dotted = ".".join(path)
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(path[-1], _known_keys(path[:-1]), n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(_known_keys(path[:-1]))}."
+        return f"{where}: unknown key {dotted!r}; {hint}"
+    if first["type"] == "missing":
+        return f"{where}: {dotted!r} is missing; add it."
+    message = first["msg"].removeprefix("Value error, ")
+    given = "" if isinstance(first["input"], dict | list) else f" (it is {first['input']!r})"
+    return f"{where}: {dotted or 'the file'}: {message[:1].lower()}{message[1:]}{given}."
+
+
+def _locate(root: yaml.Node | None, loc: tuple[int | str, ...]) -> tuple[list[str], int | None]:
+    """Follow pydantic's location into the YAML; gives the keys as written and the last line found."""
+    node, path, line = root, [], None
+    for step in loc:
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []
+        found = None
+        if isinstance(step, int) and step < len(pairs):
+            found = pairs[step]
+        elif isinstance(step, str):
+            found = next((pair for pair in pairs if pair[0].value == step), None)
+        if found is None:
+            path.append(str(step))
+            node = None
+            continue
+        path.append(str(found[0].value))
+        line, node = found[0].start_mark.line + 1, found[1]
+    return path, line
+
+
+def _known_keys(path: list[str]) -> list[str]:
+    """The keys that leadgate.yaml allows at a path."""
+    if path[:2] == ["lead", "features"]:
+        return [key for key in Feature.model_fields if key != "name"]
+    record: Any = Project
+    for step in path:
+        record = record.model_fields[step].annotation
+    return list(record.model_fields)
