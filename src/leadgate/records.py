@@ -56,3 +56,15 @@ class Outcome:
     """UTC time of the decision."""
     source: str
     """Where it came from: api, or the name of the file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """What is wrong with one value of one row."""
+
+    row_number: int
+    """As a spreadsheet shows it: the header is row 1."""
+    lead_id: str | None
+    column_name: str
+    value: str | None
+    reason: str

@@ -9,14 +9,9 @@ import polars as pl
 
 from leadgate.errors import NotFoundError
 from leadgate.leads.digest import content_digest
-from leadgate.leads.schema import FeatureType, LeadSchema
+from leadgate.leads.frames import Merged, columns_of
+from leadgate.leads.schema import LeadSchema
 from leadgate.storage import delta
-
-_TYPES: dict[FeatureType, pl.DataType] = {
-    FeatureType.NUMERIC: pl.Float64(),
-    FeatureType.CATEGORICAL: pl.String(),
-    FeatureType.BOOLEAN: pl.Boolean(),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,45 +37,6 @@ class Snapshot:
     """Rows that the import of this version kept out."""
     file: str
     import_id: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Merged:
-    """The leads of a snapshot with an import laid over them."""
-
-    leads: pl.DataFrame
-    new: pl.DataFrame
-    """The rows that were not there before."""
-    changed: int
-    unchanged: int
-
-
-def columns_of(schema: LeadSchema) -> dict[str, pl.DataType]:
-    """Names and types of a snapshot's columns: id, timestamp, target, then every declared feature."""
-    time = {schema.timestamp: pl.Datetime("us", "UTC")} if schema.timestamp else {}
-    features = {feature.name: _TYPES[feature.type] for feature in schema.features}
-    return {schema.id: pl.String(), **time, schema.target: pl.Boolean(), **features}
-
-
-def merge(existing: pl.DataFrame, incoming: pl.DataFrame, id_column: str) -> Merged:
-    """Lay an import over the leads that are there: new ones are added, changed ones replaced, none is doubled.
-
-    Both frames have the same columns; ``incoming`` names no lead twice.
-    """
-    new = incoming.join(existing.select(id_column), on=id_column, how="anti")
-    both = incoming.join(existing, on=id_column, how="inner", suffix="\0before")
-    values = [column for column in incoming.columns if column != id_column]
-    differs = pl.any_horizontal(
-        pl.lit(value=False), *(pl.col(column).ne_missing(pl.col(f"{column}\0before")) for column in values)
-    )
-    changed = both.filter(differs).select(incoming.columns)
-    kept = existing.join(changed.select(id_column), on=id_column, how="anti")
-    return Merged(
-        leads=pl.concat([kept, changed, new]).sort(id_column),
-        new=new,
-        changed=changed.height,
-        unchanged=both.height - changed.height,
-    )
 
 
 def snapshots(uri: str) -> tuple[Snapshot, ...]:
@@ -130,11 +86,6 @@ def describe(merged: Merged, schema: LeadSchema) -> dict[str, str]:
         "added": str(merged.new.height),
         "changed": str(merged.changed),
     }
-
-
-def empty_leads(schema: LeadSchema) -> pl.DataFrame:
-    """A snapshot's columns without rows."""
-    return pl.DataFrame(schema=columns_of(schema))
 
 
 def _snapshot(commit: delta.Commit) -> Snapshot:

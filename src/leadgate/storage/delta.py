@@ -65,7 +65,5 @@ def replace(uri: str, frame: pl.DataFrame, facts: dict[str, str]) -> int:
 
 
 def _write(uri: str, frame: pl.DataFrame, facts: dict[str, str], **how: Any) -> int:
-    write_deltalake(
-        uri, frame, commit_properties=CommitProperties(custom_metadata=facts), configuration=_KEEP, **how
-    )
+    write_deltalake(uri, frame, commit_properties=CommitProperties(custom_metadata=facts), configuration=_KEEP, **how)
     return DeltaTable(uri).version()

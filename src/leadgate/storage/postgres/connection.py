@@ -36,9 +36,7 @@ def connect(url: str) -> Iterator[Connection]:
 def database_down(url: str, error: Exception) -> DatabaseDownError:
     """The sentence for a server that does not answer."""
     parts = conninfo_to_dict(url)
-    where = (
-        f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}, database {parts.get('dbname', '')!r}"
-    )
+    where = f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}, database {parts.get('dbname', '')!r}"
     reason = str(error).strip().splitlines()[-1].strip() if str(error).strip() else type(error).__name__
     return DatabaseDownError(
         f"PostgreSQL at {where} does not answer ({reason}); "

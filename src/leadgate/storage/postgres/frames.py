@@ -26,9 +26,7 @@ def copy_frame(
         schema_overrides={**types, **times, **{c: pl.String() for c, k in types.items() if k == pl.Boolean}},
         missing_utf8_is_empty_string=False,
     )
-    booleans = [
-        (pl.col(column) == "t").alias(column) for column, kind in types.items() if isinstance(kind, pl.Boolean)
-    ]
+    booleans = [(pl.col(column) == "t").alias(column) for column, kind in types.items() if isinstance(kind, pl.Boolean)]
     return frame.with_columns(
         *booleans, *(pl.col(column).cast(types[column]) for column in times if column in frame.columns)
     )

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
+from leadgate.records import Fault
 from leadgate.storage.postgres.connection import Connection, statement
 
 
@@ -26,18 +27,6 @@ class ImportRecord:
     """Records that were kept out."""
     refused_because: str | None
     """Why nothing at all was imported; None for an accepted import."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fault:
-    """What is wrong with one value of one row."""
-
-    row_number: int
-    """As a spreadsheet shows it: the header is row 1."""
-    lead_id: str | None
-    column_name: str
-    value: str | None
-    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,3 +70,8 @@ def faults_of_import(connection: Connection, import_id: UUID, limit: int | None)
     with connection.cursor(row_factory=class_row(Fault)) as cursor:
         what = {"import_id": import_id, "limit": limit}
         return cursor.execute(statement("imports", "faults_of_import"), what).fetchall()
+
+
+def serialise_imports(connection: Connection) -> None:
+    """Wait until no other import runs, and keep others waiting until the connection closes."""
+    connection.execute(statement("imports", "serialise_imports"))

@@ -33,7 +33,15 @@ def record_outcomes(connection: Connection, outcomes: Sequence[Outcome], recorde
         with cursor.copy(statement("outcomes", "copy_staged")) as copy:
             for o in outcomes:
                 copy.write_row(
-                    (o.lead_id, o.converted, o.deal_size, o.days_to_close, o.outcome_at, recorded_at, o.source)
+                    (
+                        o.lead_id,
+                        o.converted,
+                        o.deal_size,
+                        o.days_to_close,
+                        o.outcome_at,
+                        recorded_at,
+                        o.source,
+                    )
                 )
         added = cursor.execute(statement("outcomes", "record_staged")).rowcount
         unknown = cursor.execute(statement("outcomes", "unknown_leads")).fetchall()

@@ -51,9 +51,7 @@ quarantined_rows = Table(
     metadata,
     Column("quarantined_row_id", BigInteger, Identity(always=True), primary_key=True),
     Column("import_id", ForeignKey(imports.c.import_id), nullable=False),
-    Column(
-        "row_number", BigInteger, nullable=False, comment="as a spreadsheet shows it: the header is row 1"
-    ),
+    Column("row_number", BigInteger, nullable=False, comment="as a spreadsheet shows it: the header is row 1"),
     Column("lead_id", Text),
     Column("column_name", Text, nullable=False),
     Column("value", Text),

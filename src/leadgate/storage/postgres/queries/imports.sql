@@ -21,3 +21,6 @@ FROM leadgate.quarantined_rows
 WHERE import_id = %(import_id)s
 ORDER BY row_number, quarantined_row_id
 LIMIT %(limit)s
+
+-- serialise_imports
+SELECT pg_advisory_lock(hashtext('leadgate.import'))

@@ -72,9 +72,7 @@ def upgrade() -> None:
         sa.Column("latency_ms", sa.Double(), nullable=False),
         sa.Column("batch_size", sa.Integer(), nullable=False),
         sa.Column("request_id", sa.Text(), nullable=False),
-        sa.CheckConstraint(
-            "priority IN ('high', 'medium', 'low')", name=op.f("prediction_logs_priority_known_check")
-        ),
+        sa.CheckConstraint("priority IN ('high', 'medium', 'low')", name=op.f("prediction_logs_priority_known_check")),
         sa.CheckConstraint(
             "predicted_score >= 0 AND predicted_score <= 1",
             name=op.f("prediction_logs_score_is_probability_check"),
