@@ -1,0 +1,93 @@
+"""The labelled leads of a snapshot as a model sees them (quiet)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from leadgate.errors import RefusedError
+from leadgate.leads.project import SplitRules
+from leadgate.leads.schema import Feature, FeatureValue, LeadSchema
+from leadgate.leads.split import hash_holdout, time_holdout
+
+FEWEST_OF_A_CLASS = 20
+"""With fewer converted (or lost) leads on one side of the split, no figure of an evaluation means anything."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """Leads with known outcomes, in the order of their ids."""
+
+    ids: tuple[str, ...]
+    rows: tuple[tuple[FeatureValue, ...], ...]
+    """One row a lead, the raw values in the order of ``schema.used``."""
+    converted: npt.NDArray[np.bool_]
+    segments: dict[str, tuple[str | None, ...]]
+    """By segment, each lead's value."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def labelled(leads: pl.DataFrame, schema: LeadSchema) -> pl.DataFrame:
+    """The leads whose outcome is known, in the order of their ids, whatever order they came in."""
+    return leads.filter(pl.col(schema.target).is_not_null()).sort(schema.id)
+
+
+def rows_of(leads: pl.DataFrame, features: Sequence[Feature]) -> tuple[tuple[FeatureValue, ...], ...]:
+    """Raw values by lead, in the order of ``features``; a feature the frame lacks is missing everywhere."""
+    columns = [
+        leads[feature.name] if feature.name in leads.columns else pl.Series([None] * leads.height)
+        for feature in features
+    ]
+    return tuple(zip(*(column.to_list() for column in columns), strict=True))
+
+
+def dataset_of(leads: pl.DataFrame, schema: LeadSchema) -> Dataset:
+    """Labelled leads as a dataset."""
+    return Dataset(
+        ids=tuple(leads[schema.id]),
+        rows=rows_of(leads, schema.used),
+        converted=leads[schema.target].to_numpy().astype(np.bool_),
+        segments={name: tuple(leads[name].cast(pl.String)) for name in schema.segments},
+    )
+
+
+def split(leads: pl.DataFrame, schema: LeadSchema, rules: SplitRules) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Labelled leads to train on, and the hold-out. Raises RefusedError for a time split without a timestamp."""
+    if rules.by == "time":
+        if schema.timestamp is None:
+            raise RefusedError("split.by is time, but leads have no timestamp; set lead.timestamp or split.by: hash.")
+        held = time_holdout(leads[schema.timestamp].to_numpy(), rules.holdout)
+    else:
+        times = leads[schema.timestamp] if schema.timestamp else [None] * leads.height
+        held = hash_holdout(leads[schema.id], times, rules.holdout)
+    mask = pl.Series(held)
+    return leads.filter(~mask), leads.filter(mask)
+
+
+def require_learnable(training: pl.DataFrame, holdout: pl.DataFrame, schema: LeadSchema) -> None:
+    """Raise RefusedError, with what to do, when nothing can be learnt from these leads."""
+    both = pl.concat([training, holdout])[schema.target]
+    if both.n_unique() < 2:  # noqa: PLR2004  # converted and not
+        there = "none" if both.is_empty() else ("all converted" if both[0] else "none converted")
+        raise RefusedError(
+            f"The snapshot's {len(both):,} labelled leads hold one class only ({there}); "
+            "import leads of both kinds, or mend lead.converted_when."
+        )
+    for name, part in (("training", training), ("hold-out", holdout)):
+        converted = int(part[schema.target].sum())
+        fewest = min(converted, part.height - converted)
+        if fewest < FEWEST_OF_A_CLASS:
+            raise RefusedError(
+                f"The {name} part has {converted:,} converted of {part.height:,} leads; at least "
+                f"{FEWEST_OF_A_CLASS} of each kind are needed. Import more labelled leads."
+            )
+    for feature in schema.used:
+        if training[feature.name].null_count() == training.height:
+            raise RefusedError(
+                f"Feature {feature.name!r} has no value in any training lead; import it, "
+                f"or set `use: false` on lead.features.{feature.name}."
+            )

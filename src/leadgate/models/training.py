@@ -1,0 +1,196 @@
+"""From a snapshot to a registered, evaluated and compiled version."""
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from leadgate.compiled.compiler import CannotCompileError, compile_pipeline
+from leadgate.compiled.program import Program, digest
+from leadgate.compiled.proof import Proof, edge_rows, prove
+from leadgate.leads.project import Project
+from leadgate.leads.schema import FeatureValue, LeadSchema
+from leadgate.leads.snapshots import Snapshot, read_snapshot
+from leadgate.models.card import Card
+from leadgate.models.dataset import Dataset, dataset_of, labelled, require_learnable, rows_of, split
+from leadgate.models.evaluation import Comparison, compare, evaluate
+from leadgate.models.pipeline import build_pipeline, frame_of, predict
+from leadgate.models.plots import calibration_plot, roc_plot, score_plot
+from leadgate.models.provenance import provenance
+from leadgate.models.registry import Files, Registry, Version
+from leadgate.models.scorers import load
+from leadgate.stats.bands import score_bands
+
+Step = Callable[[str], None]
+Row = Sequence[FeatureValue]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """A pipeline fitted on the training part, compiled if that could be proven."""
+
+    pipeline: Any
+    program: Program | None
+    proof: Proof | None
+    why_library: str | None
+    model_digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What ``leadgate train`` made."""
+
+    version: Version
+    card: Card
+    against: str | None
+    """The champion's version that it was compared with; None for a first version."""
+    comparison: Comparison | None
+    """On the same hold-out leads; None without a champion."""
+
+
+def train(
+    registry: Registry,
+    uri: str,
+    project: Project,
+    *,
+    folder: Path,
+    snapshot_version: int | None,
+    author: str | None,
+    now: datetime,
+    step: Step = lambda _: None,
+) -> Trained:
+    """Train, evaluate, compile, prove and register a version.
+
+    1. Read the snapshot's labelled leads, in the order of their ids. 2. Set the hold-out apart. 3. Fit on the rest.
+    4. Compile, and prove the compiled scorer on hold-out and edge rows. 5. Evaluate on the hold-out. 6. Compare with
+    the champion on the same leads. 7. Register; the first version becomes champion, a later one challenger.
+
+    The same snapshot, configuration and lock give the same model, bit for bit. ``step`` is told what is being done.
+    Raises RefusedError when nothing can be learnt from the snapshot, NotFoundError when there is none.
+    """
+    step("reading the snapshot")
+    snapshot, leads = read_snapshot(uri, project.lead, snapshot_version)
+    training, holdout = split(labelled(leads, project.lead), project.lead, project.split)
+    require_learnable(training, holdout, project.lead)
+    learnt, held = dataset_of(training, project.lead), dataset_of(holdout, project.lead)
+    step(f"fitting {project.model.kind} on {len(learnt):,} leads")
+    fitted = fit(project, learnt, held)
+    step(f"evaluating on {len(held):,} held-out leads")
+    scores = predict(fitted.pipeline, frame_of(project.lead, held.rows))
+    card = _card(project, snapshot, learnt, held, scores, fitted, folder=folder, author=author, now=now)
+    champion = registry.champion()
+    comparison = _compare(registry, champion, holdout, held, scores, project) if champion else None
+    step("registering")
+    version = registry.register(card, _files(project.lead, held, scores, fitted, card))
+    registry.point("challenger" if champion else "champion", version, by=card.provenance.author, at=now)
+    return Trained(
+        version=registry.find(version.version),
+        card=card,
+        against=champion.version if champion else None,
+        comparison=comparison,
+    )
+
+
+def fit(project: Project, learnt: Dataset, held: Dataset) -> Fitted:
+    """Fit the pipeline and compile it."""
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415
+
+    pipeline = build_pipeline(project.lead, project.model)
+    # Sums that several threads share depend on who finishes first; one thread makes them repeatable to the bit.
+    with threadpool_limits(limits=1):
+        pipeline.fit(frame_of(project.lead, learnt.rows), learnt.converted)
+    try:
+        program = compile_pipeline(pipeline, project.lead)
+    except CannotCompileError as error:
+        return Fitted(
+            pipeline=pipeline, program=None, proof=None, why_library=str(error), model_digest=_file_digest(pipeline)
+        )
+    proof = prove(
+        program,
+        lambda rows: predict(pipeline, frame_of(project.lead, rows)),
+        held.rows,
+        edge_rows(project.lead, held.rows),
+    )
+    why = None if proof.holds else f"the compiled scores differ from the library's by up to {proof.max_difference:.1e}"
+    return Fitted(
+        pipeline=pipeline, program=program, proof=proof, why_library=why, model_digest=digest(program)
+    )
+
+
+def _file_digest(pipeline: Any) -> str:
+    import hashlib  # noqa: PLC0415
+
+    import skops.io  # noqa: PLC0415
+
+    return hashlib.sha256(skops.io.dumps(pipeline)).hexdigest()
+
+
+def _card(
+    project: Project,
+    snapshot: Snapshot,
+    learnt: Dataset,
+    held: Dataset,
+    scores: npt.NDArray[np.float64],
+    fitted: Fitted,
+    *,
+    folder: Path,
+    author: str | None,
+    now: datetime,
+) -> Card:
+    return Card(
+        model_name=project.name,
+        lead=project.lead,
+        model=project.model,
+        split=project.split,
+        thresholds=project.thresholds,
+        snapshot_version=snapshot.version,
+        snapshot_digest=snapshot.digest,
+        training_leads=len(learnt),
+        holdout_leads=len(held),
+        model_digest=fitted.model_digest,
+        provenance=provenance(folder, author),
+        trained_at=now,
+        evaluation=evaluate(held.converted, scores, project.thresholds.decision, held.segments),
+        bands=score_bands(held.converted, scores),
+        proof=fitted.proof,
+        why_library=fitted.why_library,
+        example=learnt.rows[0],
+    )
+
+
+def _compare(
+    registry: Registry,
+    champion: Version,
+    holdout: pl.DataFrame,
+    held: Dataset,
+    scores: npt.NDArray[np.float64],
+    project: Project,
+) -> Comparison:
+    """The champion and the new model on the same held-out leads."""
+    present = load(registry, champion)
+    theirs = np.array(present.scorer.score_many(rows_of(holdout, present.card.lead.used)))
+    return compare(held.converted, theirs, scores, project.thresholds.decision)
+
+
+def _files(
+    schema: LeadSchema, held: Dataset, scores: npt.NDArray[np.float64], fitted: Fitted, card: Card
+) -> Files:
+    buffer = io.BytesIO()
+    pl.DataFrame({"id": held.ids, "converted": held.converted, "score": scores}).write_parquet(buffer)
+    return Files(
+        pipeline=fitted.pipeline,
+        program=fitted.program,
+        holdout=buffer.getvalue(),
+        figures={
+            "roc.png": roc_plot(held.converted, scores, card.evaluation),
+            "calibration.png": calibration_plot(card.evaluation),
+            "scores.png": score_plot(held.converted, scores),
+        },
+        frame=frame_of(schema, held.rows[:100]),
+    )
