@@ -22,9 +22,7 @@ def bucket(lead_id: str, created_at: datetime | None) -> int:
     return int.from_bytes(digest[:8], "big") % BUCKETS
 
 
-def hash_holdout(
-    ids: Iterable[str], times: Iterable[datetime | None], share: float
-) -> npt.NDArray[np.bool_]:
+def hash_holdout(ids: Iterable[str], times: Iterable[datetime | None], share: float) -> npt.NDArray[np.bool_]:
     """Which leads are held out: those in the first ``share`` of the buckets. Shape (n,), in the order given."""
     limit = round(share * BUCKETS)
     return np.fromiter((bucket(i, t) < limit for i, t in zip(ids, times, strict=True)), dtype=np.bool_)

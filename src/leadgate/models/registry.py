@@ -129,9 +129,8 @@ class Registry:
         Read by skops, which builds only known types and runs no code from the file; and only when the file's digest
         is the one that was recorded at registration.
         """
-        import skops.io  # noqa: PLC0415
-
         import mlflow.artifacts  # noqa: PLC0415
+        import skops.io  # noqa: PLC0415
 
         self._client  # noqa: B018  # sets MLflow's URIs
         with tempfile.TemporaryDirectory() as folder:
@@ -144,7 +143,9 @@ class Registry:
         import mlflow  # noqa: PLC0415
 
         experiment = self._experiment()
-        with mlflow.start_run(experiment_id=experiment, run_name=f"{card.model.kind} {card.trained_at:%Y-%m-%d}") as run:
+        with mlflow.start_run(
+            experiment_id=experiment, run_name=f"{card.model.kind} {card.trained_at:%Y-%m-%d}"
+        ) as run:
             mlflow.log_params(_parameters(card))
             mlflow.log_metrics(metrics_of(card.evaluation))
             digests = _log_files(card, files)

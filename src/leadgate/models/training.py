@@ -118,9 +118,7 @@ def fit(project: Project, learnt: Dataset, held: Dataset) -> Fitted:
         edge_rows(project.lead, held.rows),
     )
     why = None if proof.holds else f"the compiled scores differ from the library's by up to {proof.max_difference:.1e}"
-    return Fitted(
-        pipeline=pipeline, program=program, proof=proof, why_library=why, model_digest=digest(program)
-    )
+    return Fitted(pipeline=pipeline, program=program, proof=proof, why_library=why, model_digest=digest(program))
 
 
 def _file_digest(pipeline: Any) -> str:
@@ -178,9 +176,7 @@ def _compare(
     return compare(held.converted, theirs, scores, project.thresholds.decision)
 
 
-def _files(
-    schema: LeadSchema, held: Dataset, scores: npt.NDArray[np.float64], fitted: Fitted, card: Card
-) -> Files:
+def _files(schema: LeadSchema, held: Dataset, scores: npt.NDArray[np.float64], fitted: Fitted, card: Card) -> Files:
     buffer = io.BytesIO()
     pl.DataFrame({"id": held.ids, "converted": held.converted, "score": scores}).write_parquet(buffer)
     return Files(

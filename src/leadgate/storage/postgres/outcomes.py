@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-
-import polars as pl
+from typing import TYPE_CHECKING
 
 from leadgate.records import Outcome
 from leadgate.storage.postgres.connection import Connection, statement
-from leadgate.storage.postgres.frames import copy_frame
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,11 +60,15 @@ def source_is_known(connection: Connection, source: str) -> bool:
     return bool(row and row[0])
 
 
-def last_outcomes(connection: Connection, *, until: datetime) -> pl.DataFrame:
+def last_outcomes(connection: Connection, *, until: datetime) -> "pl.DataFrame":
     """The last recorded outcome of each lead, as known at ``until``.
 
     Columns: lead_id, converted, deal_size, days_to_close, outcome_at (UTC).
     """
+    import polars as pl  # noqa: PLC0415  # serving never needs it
+
+    from leadgate.storage.postgres.frames import copy_frame  # noqa: PLC0415
+
     return copy_frame(
         connection,
         "outcomes",

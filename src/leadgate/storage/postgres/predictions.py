@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-import polars as pl
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from leadgate.records import Prediction
 from leadgate.storage.postgres.connection import Connection, statement
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,13 +45,15 @@ def latest_score(connection: Connection, lead_id: str) -> LatestScore | None:
 
 def scored_leads(
     connection: Connection, *, model_name: str, since: datetime | None, until: datetime, segment: str | None
-) -> pl.DataFrame:
+) -> "pl.DataFrame":
     """Every prediction of a model in a span, oldest first.
 
     Columns: lead_id, scored_at (UTC), model_version, predicted_score, segment (the value of the feature of that
     name, null without one).
     """
-    from leadgate.storage.postgres.frames import copy_frame  # noqa: PLC0415  # polars, which serving never needs
+    import polars as pl  # noqa: PLC0415  # serving never needs it
+
+    from leadgate.storage.postgres.frames import copy_frame  # noqa: PLC0415
 
     return copy_frame(
         connection,

@@ -1,0 +1,172 @@
+"""leadgate models: list, show and compare versions, and say which one serves."""
+
+from typing import Annotated, Any
+
+import typer
+
+from leadgate.app.cli.options import HERE, AsJson, ProjectDir
+from leadgate.app.cli.output import console, moment, print_json, print_table, share, with_interval
+from leadgate.app.wire import open_home
+
+app = typer.Typer(help="List, show and compare model versions.", no_args_is_help=True)
+
+Which = Annotated[str, typer.Argument(help="A version's number, or champion or challenger.")]
+
+
+@app.command("list")
+def list_(project: ProjectDir = HERE, as_json: AsJson = False) -> None:
+    """List the versions with their hold-out figures; those of different snapshots have different hold-outs."""
+    registry = open_home(project).registry
+    found = [(version, registry.card(version)) for version in registry.versions()]
+    if as_json:
+        print_json([{"version": version, "metrics": _headline(card)} for version, card in found])
+        return
+    rows = [
+        (
+            version.version,
+            ", ".join(version.aliases),
+            card.model.kind,
+            with_interval(card.evaluation.overall.auc, card.evaluation.overall.auc_interval),
+            f"{card.evaluation.overall.calibration_error:.3f}",
+            card.snapshot_version,
+            "compiled" if card.compiled else "library",
+            card.provenance.author,
+            moment(card.trained_at),
+        )
+        for version, card in found
+    ]
+    columns = ["version", "alias", "model", "hold-out AUC (95 %)", "cal. error", "snapshot", "scorer", "author"]
+    print_table(f"Versions of {registry.name}", [*columns, "trained (UTC)"], rows, numbers="r   rr")
+    if not found:
+        console.print("None yet; make one with `leadgate train`.")
+
+
+@app.command()
+def show(which: Which, project: ProjectDir = HERE, as_json: AsJson = False) -> None:
+    """Show all that is known of a version: figures, audit facts, and how it is scored."""
+    registry = open_home(project).registry
+    version = registry.find(which)
+    card = registry.card(version)
+    if as_json:
+        print_json({"version": version, "card": card})
+        return
+    overall = card.evaluation.overall
+    facts = [
+        ("aliases", ", ".join(version.aliases)),
+        ("model", f"{card.model.kind}, calibration {card.model.calibration}"),
+        ("hyperparameters", ", ".join(f"{k}={v}" for k, v in card.model.hyperparameters.items()) or "defaults"),
+        ("leads", f"{card.training_leads:,} trained on, {card.holdout_leads:,} held out by {card.split.by}"),
+        ("AUC", with_interval(overall.auc, overall.auc_interval)),
+        (f"precision above {overall.threshold:g}", with_interval(overall.precision, overall.precision_interval)),
+        (f"recall above {overall.threshold:g}", with_interval(overall.recall, overall.recall_interval)),
+        ("Brier score", f"{overall.brier:.4f}"),
+        ("calibration error", f"{overall.calibration_error:.4f}"),
+        ("conversion", share(overall.base_rate)),
+        ("scorer", _scorer(card)),
+        ("snapshot", f"{card.snapshot_version}, digest {card.snapshot_digest}"),
+        ("feature set", card.lead.digest),
+        ("model digest", card.model_digest),
+        ("Git commit", version.tags["git_commit"] + (" (dirty)" if card.provenance.git_dirty else "")),
+        ("lock digest", card.provenance.lock_digest),
+        ("author", card.provenance.author),
+        ("trained (UTC)", moment(card.trained_at)),
+        *((f"{key} (who, when)", who) for key, who in _pointed(version.tags)),
+    ]
+    print_table(f"{version.name} version {version.version}", ["what", "value"], facts)
+    deciles = [(d.decile, d.leads, d.conversions, share(d.rate), f"{d.lift:.2f}") for d in card.evaluation.deciles]
+    print_table(
+        "Lift by decile of the hold-out", ["decile", "leads", "converted", "rate", "lift"], deciles, numbers="r" * 5
+    )
+    segments = [
+        (
+            s.segment,
+            s.value,
+            s.scores.leads,
+            share(s.scores.base_rate),
+            with_interval(s.scores.auc, s.scores.auc_interval),
+        )
+        for s in card.evaluation.segments
+    ]
+    if segments:
+        columns = ["segment", "value", "leads", "converted", "AUC (95 %)"]
+        print_table("By segment", columns, segments, numbers="  rr")
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", help="A version's number or alias, such as champion.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+    project: ProjectDir = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two versions on the leads that both held out (DeLong's paired test)."""
+    from leadgate.models.comparing import compare_versions  # noqa: PLC0415
+
+    registry = open_home(project).registry
+    first, second = registry.find(a), registry.find(b)
+    comparison = compare_versions(registry, first, second)
+    if as_json:
+        print_json({"a": first.version, "b": second.version, "comparison": comparison})
+        return
+    print_comparison(comparison, f"version {first.version}", f"version {second.version}")
+
+
+@app.command()
+def promote(
+    which: Which,
+    to: Annotated[str, typer.Option("--as", help="champion: it serves; challenger: it is next.")] = "champion",
+    project: ProjectDir = HERE,
+) -> None:
+    """Make a version the champion or the challenger. Servers take it up when they start."""
+    from leadgate.models.promoting import promote as promote_version  # noqa: PLC0415
+
+    home = open_home(project)
+    console.print(promote_version(home.registry, which, to, by=home.author, at=home.clock()), markup=False)
+
+
+def print_comparison(comparison: Any, name_a: str, name_b: str) -> None:
+    """Two versions on the same leads, and the verdict in a sentence."""
+    a, b, paired = comparison.champion, comparison.challenger, comparison.auc
+    rows = [
+        ("AUC (95 %)", with_interval(a.auc, a.auc_interval), with_interval(b.auc, b.auc_interval)),
+        ("precision", with_interval(a.precision, None), with_interval(b.precision, None)),
+        ("recall", with_interval(a.recall, None), with_interval(b.recall, None)),
+        ("Brier score", f"{a.brier:.4f}", f"{b.brier:.4f}"),
+        ("calibration error", f"{a.calibration_error:.4f}", f"{b.calibration_error:.4f}"),
+    ]
+    print_table(f"On the same {a.leads:,} held-out leads", ["what", name_a, name_b], rows)
+    console.print(
+        f"AUC of {name_b} minus {name_a}: {paired.difference:+.4f} "
+        f"(95 % {paired.interval.low:+.4f} to {paired.interval.high:+.4f}, p = {paired.p_value:.2g}, DeLong)."
+    )
+
+
+def _scorer(card: Any) -> str:
+    if card.why_library:
+        return f"library, because {card.why_library}"
+    proof = card.proof
+    return (
+        f"compiled; equal to the library on {proof.rows:,} hold-out and {proof.edge_rows:,} edge rows "
+        f"to {proof.max_difference:.1e} (bar {proof.tolerance:.0e})"
+    )
+
+
+def _pointed(tags: dict[str, str]) -> list[tuple[str, str]]:
+    return [
+        (alias, f"{tags[f'{alias}_by']}, {tags[f'{alias}_at']}")
+        for alias in ("champion", "challenger")
+        if f"{alias}_by" in tags
+    ]
+
+
+def _headline(card: Any) -> dict[str, Any]:
+    overall = card.evaluation.overall
+    return {
+        "model": card.model.kind,
+        "auc": overall.auc,
+        "auc_interval": overall.auc_interval,
+        "calibration_error": overall.calibration_error,
+        "snapshot_version": card.snapshot_version,
+        "scorer": "compiled" if card.compiled else "library",
+        "trained_at": card.trained_at,
+    }

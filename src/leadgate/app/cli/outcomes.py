@@ -1,0 +1,42 @@
+"""leadgate outcomes: take files of what became of leads."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from leadgate.app.cli.options import HERE, AsJson, ProjectDir
+from leadgate.app.cli.output import console, print_json
+from leadgate.app.wire import open_home
+
+app = typer.Typer(help="Take files of what became of leads.", no_args_is_help=True)
+
+
+@app.command("import")
+def import_(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="Any format that `data import` reads. Columns: lead_id, converted, outcome_at; "
+            "optionally deal_size, days_to_close."
+        ),
+    ],
+    project: ProjectDir = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Record outcomes; a correction is a later row. The same file again adds nothing."""
+    from leadgate.outcomes.delivery import import_outcomes  # noqa: PLC0415
+
+    home = open_home(project)
+    with home.connection() as connection:
+        recorded = import_outcomes(connection, file, home.clock())
+    if as_json:
+        print_json(recorded)
+        return
+    console.print(f"{recorded.added:,} outcomes added, {recorded.repeated:,} known already.")
+    if recorded.unknown_leads:
+        some = ", ".join(recorded.unknown_leads[:5])
+        console.print(
+            f"{len(recorded.unknown_leads):,} leads were never scored here ({some}); their outcomes are kept.",
+            markup=False,
+        )

@@ -1,0 +1,75 @@
+"""How commands print: tables and sentences for people, JSON for programs."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from pydantic_core import to_jsonable_python
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from leadgate.records import Interval
+
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+
+def print_json(thing: Any) -> None:
+    """Any record as JSON; figures that are not numbers become null."""
+    print(json.dumps(_finite(to_jsonable_python(thing, inf_nan_mode="constants")), indent=2))  # noqa: T201
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, numbers: str = "") -> None:
+    """A table; ``numbers`` has an ``r`` at the position of each column that is aligned right."""
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="right" if numbers[i : i + 1] == "r" else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    console.print(table)
+
+
+@contextmanager
+def progress() -> Iterator[Any]:
+    """Shows which step of a long command runs, and for how long; gives the function that names the step."""
+    with Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=errors, transient=True
+    ) as bar:
+        task = bar.add_task("starting", total=None)
+        yield lambda what: bar.update(task, description=what)
+
+
+def with_interval(value: float | None, interval: Interval | None) -> str:
+    """A figure and its interval, such as ``0.791 (0.777 to 0.805)``."""
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if interval is None else f"{value:.3f} ({interval.low:.3f} to {interval.high:.3f})"
+
+
+def share(value: float | None) -> str:
+    """A share as a percentage."""
+    return "-" if value is None else f"{value:.1%}"
+
+
+def moment(value: datetime | None) -> str:
+    """A time to the minute, in UTC."""
+    return "-" if value is None else f"{value:%Y-%m-%d %H:%M}"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _finite(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {key: _finite(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_finite(value) for value in tree]
+    if isinstance(tree, float) and (tree != tree or tree in (float("inf"), float("-inf"))):  # noqa: PLR0124
+        return None
+    return tree

@@ -1,0 +1,232 @@
+"""The commands without a noun, and the nouns."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from leadgate import __version__
+from leadgate.app.cli import data, db, models, outcomes
+from leadgate.app.cli.options import HERE, AsJson, ProjectDir
+from leadgate.app.cli.output import console, errors, moment, print_json, print_table, progress, share, with_interval
+from leadgate.app.wire import CONFIG, open_home
+
+if TYPE_CHECKING:
+    from leadgate.models.training import Trained
+    from leadgate.outcomes.performance import Group, Performance
+
+app = typer.Typer(
+    name="leadgate",
+    help="Takes a lead-scoring model to production and keeps it good there.",
+    epilog="First steps: leadgate init DIR --from FILE, then data import, train, serve. Each command has its --help.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(data.app, name="data")
+app.add_typer(models.app, name="models")
+app.add_typer(outcomes.app, name="outcomes")
+app.add_typer(db.app, name="db")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        console.print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del version
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the new project; made if missing.")],
+    source: Annotated[Path, typer.Option("--from", help="A file of leads with their outcomes, any format.")],
+    id_: Annotated[str | None, typer.Option("--id", help="Column that names a lead; guessed when left out.")] = None,
+    target: Annotated[str | None, typer.Option(help="Column that says who converted; guessed when left out.")] = None,
+    timestamp: Annotated[str | None, typer.Option(help="Column with the lead's time; guessed when left out.")] = None,
+    name: Annotated[str, typer.Option(help="Name of the registered model.")] = "lead-scoring",
+    force: Annotated[bool, typer.Option("--force", help="Replace a leadgate.yaml that is there.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Look at a file of leads and write leadgate.yaml with comments.
+
+    Types are inferred; id, target and time are guessed and shown; constant and id-like columns are left out; columns
+    that seem to know the outcome (leakage) are flagged and left out until someone says `use: true`.
+    """
+    from leadgate.app.starting import start_project  # noqa: PLC0415
+
+    inspection, rows = start_project(
+        folder, source, name=name, id_column=id_, target=target, timestamp=timestamp, force=force, now=datetime.now(UTC)
+    )
+    if as_json:
+        print_json(inspection)
+        return
+    print_table(f"{source.name}: what {CONFIG} makes of it", ["column", "is", "missing", "AUC", "why"], rows)
+    console.print(
+        f"Wrote {folder / CONFIG}. Read it, then: leadgate data import {source} --project {folder}", markup=False
+    )
+
+
+@app.command()
+def train(
+    project: ProjectDir = HERE,
+    snapshot: Annotated[int | None, typer.Option(help="Snapshot to train on; the last when left out.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="logistic_regression, hist_gradient_boosting or lightgbm, instead of leadgate.yaml's."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train, evaluate on the hold-out, compile and register a version.
+
+    The first version becomes champion; a later one becomes challenger and is compared with the champion on the same
+    hold-out leads.
+    """
+    from leadgate.app.starting import with_model  # noqa: PLC0415
+    from leadgate.models.training import train as train_version  # noqa: PLC0415
+
+    home = open_home(project)
+    config = with_model(home.project, model)
+    with progress() as step:
+        trained = train_version(
+            home.registry,
+            home.snapshots_uri,
+            config,
+            folder=home.folder,
+            snapshot_version=snapshot,
+            author=home.settings.author,
+            now=home.clock(),
+            step=step,
+        )
+    if as_json:
+        print_json(trained)
+    else:
+        _print_trained(trained)
+
+
+@app.command()
+def serve(
+    project: ProjectDir = HERE,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on; 0 takes a free one.", show_default="8000")
+    ] = None,
+    no_auth: Annotated[
+        bool, typer.Option("--no-auth", help="Serve other machines although nobody has to show a key.")
+    ] = False,
+) -> None:
+    """Serve the champion over HTTP until Ctrl-C: /predict, /predict/batch, /outcomes, /health, /metrics, /docs."""
+    from leadgate.app.serving import run  # noqa: PLC0415
+
+    home = open_home(project)
+    run(home, host or home.settings.host, home.settings.port if port is None else port, no_auth=no_auth)
+
+
+@app.command()
+def up(project: ProjectDir = HERE) -> None:
+    """Keep a project running: its database and its service, on the default port, until Ctrl-C."""
+    serve(project, host=None, port=None, no_auth=False)
+
+
+@app.command()
+def performance(
+    project: ProjectDir = HERE,
+    since: Annotated[datetime | None, typer.Option(help="Only scores given since this time (UTC).")] = None,
+    by: Annotated[str | None, typer.Option(help="Break down by version or by a categorical feature.")] = None,
+    rows: Annotated[Path | None, typer.Option(help="Also write the counted leads to this CSV file.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the given scores on matured outcomes.
+
+    A lead counts once, by its first score, when the outcome window (60 days unless leadgate.yaml says otherwise) has
+    passed since that score.
+    """
+    from leadgate.outcomes.performance import measure  # noqa: PLC0415
+
+    home = open_home(project)
+    start = since.replace(tzinfo=UTC) if since and since.tzinfo is None else since
+    with home.connection() as connection:
+        measured, counted = measure(connection, home.project, now=home.clock(), since=start, by=by)
+    if rows:
+        counted.sort("lead_id").write_csv(rows)
+    if as_json:
+        print_json(measured)
+    else:
+        print_performance(measured)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder for the demo's project; must be new.")] = Path(
+        "demo"
+    ),
+    leads: Annotated[int, typer.Option(min=2_000, help="Leads to train on.")] = 12_000,
+    again: Annotated[bool, typer.Option("--again", help="Remove an earlier demo in that folder first.")] = False,
+) -> None:
+    """Play the whole path on generated CRM leads, over real HTTP: from a file of leads to a measured performance."""
+    from leadgate.app.demo import play  # noqa: PLC0415
+
+    play(folder, leads, again=again)
+
+
+def print_performance(measured: "Performance") -> None:
+    """The figures of matured leads, and where the other leads are."""
+    where = [
+        ("predictions", measured.predictions),
+        ("leads scored", measured.scored),
+        (f"not matured ({measured.window_days:g} days have not passed)", measured.immature),
+        ("matured without an outcome", measured.silent),
+        ("outcome before the score", measured.decided_before),
+        ("outcome after the window (counted as not converted)", measured.late),
+    ]
+    print_table(f"Leads as of {moment(measured.as_of)} UTC", ["what", "leads"], where, numbers=" r")
+    if measured.overall is None:
+        errors.print("No lead has matured with an outcome yet, so there is no performance to report.")
+        return
+    groups = (measured.overall, *measured.groups)
+    columns = [measured.by or "leads", "matured", "AUC (95 %)", "precision", "recall", "cal. error", "converted"]
+    print_table(
+        f"Performance, decisions above {measured.overall.scores.threshold:g}",
+        [*columns, "deal size", "days"],
+        [_performance_row(group) for group in groups],
+        numbers=" r rrrrrr",
+    )
+
+
+def _performance_row(group: "Group") -> tuple[str | int | None, ...]:
+    scores = group.scores
+    return (
+        group.name,
+        scores.leads,
+        with_interval(scores.auc, scores.auc_interval),
+        with_interval(scores.precision, None),
+        with_interval(scores.recall, None),
+        with_interval(scores.calibration_error, None),
+        share(scores.base_rate),
+        None if group.deal_size is None else f"{group.deal_size:,.0f}",
+        None if group.days_to_close is None else f"{group.days_to_close:.1f}",
+    )
+
+
+def _print_trained(trained: "Trained") -> None:
+    card, overall = trained.card, trained.card.evaluation.overall
+    console.print(
+        f"Version {trained.version.version} ({', '.join(trained.version.aliases)}): {card.model.kind} on snapshot "
+        f"{card.snapshot_version}, {card.training_leads:,} leads; "
+        f"hold-out AUC {with_interval(overall.auc, overall.auc_interval)} on {card.holdout_leads:,} leads, "
+        f"calibration error {overall.calibration_error:.3f}.",
+        markup=False,
+    )
+    if card.proof and card.compiled:
+        console.print(f"Compiled: equal to the library to {card.proof.max_difference:.1e}.")
+    else:
+        console.print(f"Served by the library: {card.why_library}", markup=False)
+    if trained.comparison:
+        models.print_comparison(trained.comparison, f"version {trained.against}", f"version {trained.version.version}")

@@ -1,0 +1,116 @@
+"""The one place that builds concrete things: paths, database, registry and clock of a project."""
+
+import getpass
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from leadgate.app.settings import Settings
+from leadgate.errors import NotFoundError
+from leadgate.leads.project import Project, parse_project
+
+if TYPE_CHECKING:
+    from leadgate.models.registry import Registry
+    from leadgate.storage.postgres.connection import Connection
+
+Clock = Callable[[], datetime]
+"""Gives the present time in UTC."""
+
+CONFIG = "leadgate.yaml"
+STATE = ".leadgate"
+
+
+def find_project(start: Path) -> Path:
+    """The nearest folder at or above ``start`` with a leadgate.yaml. Raises NotFoundError."""
+    for folder in (start.resolve(), *start.resolve().parents):
+        if (folder / CONFIG).is_file():
+            return folder
+    raise NotFoundError(
+        f"There is no {CONFIG} in {start.resolve()} or above it; "
+        "make one with `leadgate init DIR --from FILE`, or name the folder with --project."
+    )
+
+
+@dataclass(frozen=True)
+class Home:
+    """A project and the machine it lives on. Everything expensive is made at its first use."""
+
+    folder: Path
+    settings: Settings
+
+    @cached_property
+    def project(self) -> Project:
+        """leadgate.yaml. Raises BadConfigError."""
+        return parse_project((self.folder / CONFIG).read_text(encoding="utf-8"), CONFIG)
+
+    @cached_property
+    def database_url(self) -> str:
+        """A PostgreSQL that runs and has our tables: the team's, or the project's own, started here if need be."""
+        from leadgate.storage.postgres.migrate import ensure_migrated  # noqa: PLC0415
+
+        url = self.bare_database_url
+        ensure_migrated(url, may_upgrade=self.settings.database_url is None)
+        return url
+
+    @cached_property
+    def bare_database_url(self) -> str:
+        """The same, whatever tables it has."""
+        from leadgate.storage.postgres.server import start_embedded  # noqa: PLC0415
+
+        return self.settings.database_url or start_embedded(self.state / "postgres")
+
+    @property
+    def state(self) -> Path:
+        """The folder where the project keeps what it makes."""
+        return self.folder / STATE
+
+    @property
+    def snapshots_uri(self) -> str:
+        """Where the Delta table of leads is."""
+        return self.settings.snapshots_uri or str(self.state / "leads")
+
+    @cached_property
+    def registry(self) -> "Registry":
+        """The versions of the project's model."""
+        from leadgate.models.registry import Registry  # noqa: PLC0415
+        from leadgate.storage.postgres.mlflow import tracking_uri  # noqa: PLC0415
+
+        # The first contact with MLflow's tables would otherwise be told in twenty lines of migration log.
+        os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
+        tracking = self.settings.tracking_uri or tracking_uri(self.database_url)
+        artifacts = self.settings.artifacts_uri or (self.state / "models").resolve().as_uri()
+        return Registry(
+            name=self.project.name,
+            tracking_uri=tracking,
+            registry_uri=self.settings.registry_uri or tracking,
+            artifact_location=None if self.settings.tracking_uri else artifacts,
+        )
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of this process."""
+        shift = timedelta(days=self.settings.clock_shift_days)
+        return lambda: datetime.now(UTC) + shift
+
+    @property
+    def author(self) -> str:
+        """Who acts."""
+        return self.settings.author or getpass.getuser()
+
+    @contextmanager
+    def connection(self) -> Iterator["Connection"]:
+        """A database connection for one command."""
+        from leadgate.storage.postgres.connection import connect  # noqa: PLC0415
+
+        with connect(self.database_url) as connection:
+            yield connection
+
+
+def open_home(start: Path) -> Home:
+    """The project at or above a folder, with the settings of the environment."""
+    return Home(find_project(start), Settings())

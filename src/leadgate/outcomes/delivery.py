@@ -1,0 +1,87 @@
+"""Files of outcomes: read, judged row by row, recorded whole or not at all."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+
+from leadgate.errors import BadFileError
+from leadgate.leads.files import Table, read_table
+from leadgate.leads.schema import FeatureType
+from leadgate.leads.values import Parsed, parse_feature, parse_target, parse_time
+from leadgate.records import Outcome
+from leadgate.storage.postgres.connection import Connection
+from leadgate.storage.postgres.outcomes import Recorded, record_outcomes, source_is_known
+
+_TIME_NAMES = ("outcome_at", "outcome_timestamp", "outcome_time", "closed_at", "time")
+_CLOCK_TOLERANCE = timedelta(days=1)
+
+
+def import_outcomes(connection: Connection, file: Path, now: datetime) -> Recorded:
+    """Record a file of outcomes: columns lead_id, converted, a time, and optionally deal_size, days_to_close.
+
+    The same file again adds nothing, nor does a row that repeats a lead's last outcome. Raises BadFileError naming
+    the first bad row, column and value; then nothing of the file is recorded.
+    """
+    table = read_table(file)
+    outcomes = tuple(read_outcomes(table, file.name, now))
+    source = f"{file.name} sha256:{table.digest}"
+    if source_is_known(connection, source):
+        return Recorded(received=len(outcomes), added=0, repeated=len(outcomes), unknown_leads=())
+    return record_outcomes(connection, [replace(outcome, source=source) for outcome in outcomes], now)
+
+
+def read_outcomes(table: Table, file: str, now: datetime) -> Iterator[Outcome]:
+    """The outcomes of a table (quiet). Raises BadFileError for the first value that cannot be one."""
+    frame = table.frame
+    time_name = next((name for name in _TIME_NAMES if name in frame.columns), None)
+    for name in ("lead_id", "converted", *(() if time_name else _TIME_NAMES[:1])):
+        if name not in frame.columns:
+            raise BadFileError(
+                f"{file} has no column {name!r}; outcomes need lead_id, converted and outcome_at, and may have "
+                f"deal_size and days_to_close. It has: {', '.join(frame.columns[:10])}."
+            )
+    columns = {
+        "lead_id": parse_feature(frame["lead_id"], FeatureType.CATEGORICAL),
+        "converted": parse_target(frame["converted"], None),
+        "outcome_at": parse_time(frame[time_name or "outcome_at"]),
+        "deal_size": _amount(frame, "deal_size"),
+        "days_to_close": _amount(frame, "days_to_close"),
+    }
+    raw = {**{name: name for name in columns}, "outcome_at": time_name or "outcome_at"}
+    _refuse_faults(table, file, columns, raw, now)
+    typed = pl.DataFrame([parsed.values.alias(name) for name, parsed in columns.items()])
+    for row in typed.iter_rows(named=True):
+        yield Outcome(**row, source=file)
+
+
+def _amount(frame: pl.DataFrame, name: str) -> Parsed:
+    if name not in frame.columns:
+        nothing = pl.Series([None] * frame.height, dtype=pl.Float64)
+        return Parsed(values=nothing, bad=pl.Series([False] * frame.height, dtype=pl.Boolean))
+    return parse_feature(frame[name], FeatureType.NUMERIC)
+
+
+def _refuse_faults(table: Table, file: str, columns: dict[str, Parsed], raw: dict[str, str], now: datetime) -> None:
+    latest = now + _CLOCK_TOLERANCE
+    required = ("lead_id", "converted", "outcome_at")
+    faults = []
+    for name, parsed in columns.items():
+        values = parsed.values
+        missing = values.is_null() & ~parsed.bad if name in required else pl.Series([False] * len(values))
+        checks = [(parsed.bad, "cannot be read"), (missing, "is missing")]
+        if name == "outcome_at":
+            checks.append(((values > latest).fill_null(value=False), "lies in the future"))
+        if name in ("deal_size", "days_to_close"):
+            checks.append(((values < 0).fill_null(value=False), "is negative"))
+        faults += [(int(row), name, why) for mask, why in checks for row in mask.arg_true()]
+    if faults:
+        row, name, why = min(faults)
+        value = table.frame[raw[name]][row]
+        rows = len({fault[0] for fault in faults})
+        raise BadFileError(
+            f"{file}: row {row + table.first_row}, column {raw[name]!r}: {value!r} {why} "
+            f"({rows:,} of {table.frame.height:,} rows are bad), so no outcome was recorded; mend the file."
+        )

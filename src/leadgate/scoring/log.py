@@ -1,0 +1,73 @@
+"""The prediction log as serving sees it: a score is answered only once it is written here."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import psycopg
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from leadgate.errors import DatabaseDownError
+from leadgate.records import Outcome, Prediction
+from leadgate.storage.postgres.connection import database_down
+from leadgate.storage.postgres.outcomes import Recorded, record_outcomes
+from leadgate.storage.postgres.predictions import LatestScore, insert_predictions, latest_score
+
+_WAIT_S = 5.0
+"""How long a request waits for a connection before it is told that the database does not answer."""
+
+
+class ServingLog:
+    """Pooled access to PostgreSQL. Every method raises DatabaseDownError when it does not answer."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._pool = ConnectionPool(url, min_size=1, max_size=8, timeout=_WAIT_S, open=False)
+
+    def open(self) -> None:
+        """Connect, and fail now rather than at the first request."""
+        self._pool.open()
+        try:
+            self._pool.wait(_WAIT_S)
+        except PoolTimeout as error:
+            self._pool.close()
+            raise database_down(self._url, error) from error
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._pool.close()
+
+    def append(self, predictions: Sequence[Prediction]) -> None:
+        """Write predictions down, all or none."""
+        try:
+            with self._pool.connection() as connection:
+                insert_predictions(connection, predictions)
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            raise self._down(error) from error
+
+    def record(self, outcomes: Sequence[Outcome], recorded_at: datetime) -> Recorded:
+        """Append outcomes, all or none."""
+        try:
+            with self._pool.connection() as connection:
+                return record_outcomes(connection, outcomes, recorded_at)
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            raise self._down(error) from error
+
+    def latest(self, lead_id: str) -> LatestScore | None:
+        """The last score of a lead."""
+        try:
+            with self._pool.connection() as connection:
+                return latest_score(connection, lead_id)
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            raise self._down(error) from error
+
+    def alive(self) -> bool:
+        """Whether PostgreSQL answers now."""
+        try:
+            with self._pool.connection(timeout=1.0) as connection:
+                connection.execute("SELECT 1")
+        except (psycopg.Error, PoolTimeout):
+            return False
+        return True
+
+    def _down(self, error: Exception) -> DatabaseDownError:
+        return database_down(self._url, error)

@@ -1,0 +1,41 @@
+"""Runs the service on a socket."""
+
+import ipaddress
+import socket
+from contextlib import closing
+
+import uvicorn
+from fastapi import FastAPI
+
+from leadgate.errors import RefusedError
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket, taken before anything slow is loaded. Raises RefusedError for a port in use."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise RefusedError(
+            f"Cannot listen on {host}:{port} ({error.strerror}); stop the other program or give another --port."
+        ) from error
+    return listener
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def serve(app: FastAPI, listener: socket.socket) -> None:
+    """Answer requests until SIGINT or SIGTERM; finishes what is in flight."""
+    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=30)
+    with closing(listener):
+        uvicorn.Server(config).run(sockets=[listener])
