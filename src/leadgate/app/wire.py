@@ -10,11 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from leadgate.app.settings import Settings
 from leadgate.errors import NotFoundError
-from leadgate.leads.project import Project, parse_project
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # everything heavy is imported where it is first used: `leadgate --help` must not wait
+    from leadgate.app.settings import Settings
+    from leadgate.leads.project import Project
     from leadgate.models.registry import Registry
     from leadgate.storage.postgres.connection import Connection
 
@@ -41,11 +41,13 @@ class Home:
     """A project and the machine it lives on. Everything expensive is made at its first use."""
 
     folder: Path
-    settings: Settings
+    settings: "Settings"
 
     @cached_property
-    def project(self) -> Project:
+    def project(self) -> "Project":
         """leadgate.yaml. Raises BadConfigError."""
+        from leadgate.leads.project import parse_project  # noqa: PLC0415
+
         return parse_project((self.folder / CONFIG).read_text(encoding="utf-8"), CONFIG)
 
     @cached_property
@@ -113,4 +115,6 @@ class Home:
 
 def open_home(start: Path) -> Home:
     """The project at or above a folder, with the settings of the environment."""
+    from leadgate.app.settings import Settings  # noqa: PLC0415  # pydantic, 0.3 s
+
     return Home(find_project(start), Settings())

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from pydantic_core import to_jsonable_python
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -19,6 +18,8 @@ errors = Console(stderr=True, highlight=False)
 
 def print_json(thing: Any) -> None:
     """Any record as JSON; figures that are not numbers become null."""
+    from pydantic_core import to_jsonable_python  # noqa: PLC0415
+
     print(json.dumps(_finite(to_jsonable_python(thing, inf_nan_mode="constants")), indent=2))  # noqa: T201
 
 

@@ -1,0 +1,82 @@
+"""One embedded PostgreSQL a run; each test that asks for one gets a database of its own, cloned from a template."""
+
+import os
+import socket
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from leadgate.storage.postgres.migrate import migrate
+from leadgate.storage.postgres.server import start_embedded
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+BANK = Path(__file__).parents[1].parent / "shared" / "data" / "bank_marketing.csv"
+"""Real leads, for those who have them beside the repository."""
+
+_numbers = count()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """URL of the run's own PostgreSQL, stopped when the run ends."""
+    return start_embedded(tmp_path_factory.mktemp("pg") / "data")
+
+
+@pytest.fixture(scope="session")
+def template(server: str) -> str:
+    """Name of a database that has been migrated once, to be cloned."""
+    name = f"template_{os.getpid()}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    migrate(_url(server, name))
+    return name
+
+
+@pytest.fixture
+def empty_database(server: str) -> Iterator[str]:
+    """URL of a database without any table."""
+    yield from _database(server, "template1")
+
+
+@pytest.fixture
+def database(server: str, template: str) -> Iterator[str]:
+    """URL of a migrated database that this test has for itself."""
+    yield from _database(server, template)
+
+
+@pytest.fixture
+def bank_file() -> Path:
+    """The bank's telephone leads."""
+    if not BANK.exists():
+        pytest.skip("bank_marketing.csv is not beside the repository (UCI Bank Marketing, see docs/real-data.md)")
+    return BANK
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _database(server: str, template: str) -> Iterator[str]:
+    name = sql.Identifier(f"test_{os.getpid()}_{next(_numbers)}")
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(name, sql.Identifier(template)))
+        yield _url(server, name.as_string(None))
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+
+
+def _url(server: str, name: str) -> str:
+    """The same server, another database, as a URL."""
+    parts = conninfo_to_dict(server)
+    host = str(parts["host"])
+    assert make_conninfo(server)
+    return f"postgresql://postgres@/{name.strip(chr(34))}?host={host}"
