@@ -36,4 +36,5 @@ def time_holdout(times: npt.NDArray[np.datetime64], share: float) -> npt.NDArray
     """
     ordered = np.sort(times)
     cut = ordered[len(ordered) - max(1, round(share * len(ordered)))]
-    return times >= cut
+    held: npt.NDArray[np.bool_] = times >= cut
+    return held

