@@ -41,6 +41,7 @@ def import_leads(
     connection: Connection,
     uri: str,
     project: Project,
+    *,
     file: Path,
     now: datetime,
     step: Callable[[str], None] = lambda _: None,

@@ -83,9 +83,12 @@ def train(
     fitted = fit(project, learnt, held)
     step(f"evaluating on {len(held):,} held-out leads")
     scores = predict(fitted.pipeline, frame_of(project.lead, held.rows))
-    card = _card(project, snapshot, learnt, held, scores, fitted, folder=folder, author=author, now=now)
+    card = _card(project, snapshot, learnt, held, scores=scores, fitted=fitted, folder=folder, author=author, now=now)
     champion = registry.champion()
-    comparison = _compare(registry, champion, holdout, held, scores, project) if champion else None
+    comparison = None
+    if champion:
+        threshold = project.thresholds.decision
+        comparison = _compare(registry, champion, holdout, held, scores=scores, threshold=threshold)
     step("registering")
     version = registry.register(card, _files(project.lead, held, scores, fitted, card))
     registry.point("challenger" if champion else "champion", version, by=card.provenance.author, at=now)
@@ -134,9 +137,9 @@ def _card(
     snapshot: Snapshot,
     learnt: Dataset,
     held: Dataset,
+    *,
     scores: npt.NDArray[np.float64],
     fitted: Fitted,
-    *,
     folder: Path,
     author: str | None,
     now: datetime,
@@ -167,13 +170,14 @@ def _compare(
     champion: Version,
     holdout: pl.DataFrame,
     held: Dataset,
+    *,
     scores: npt.NDArray[np.float64],
-    project: Project,
+    threshold: float,
 ) -> Comparison:
     """The champion and the new model on the same held-out leads."""
     present = load(registry, champion)
     theirs = np.array(present.scorer.score_many(rows_of(holdout, present.card.lead.used)))
-    return compare(held.converted, theirs, scores, project.thresholds.decision)
+    return compare(held.converted, theirs, scores, threshold)
 
 
 def _files(schema: LeadSchema, held: Dataset, scores: npt.NDArray[np.float64], fitted: Fitted, card: Card) -> Files:

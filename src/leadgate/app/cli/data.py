@@ -29,7 +29,7 @@ def import_(
     home = open_home(project)
     config = home.project
     with progress() as step, home.connection() as connection:
-        report = import_leads(connection, home.snapshots_uri, config, file, home.clock(), step=step)
+        report = import_leads(connection, home.snapshots_uri, config, file=file, now=home.clock(), step=step)
     if as_json:
         print_json(report)
         return

@@ -31,3 +31,13 @@ def _last_words(folder: Path) -> str:
     log = folder / "log"
     lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
     return lines[-1] if lines else "it wrote no log"
+
+
+def is_running(folder: Path) -> bool:
+    """Whether a server runs on the data in ``folder`` now."""
+    pid_file = folder / "postmaster.pid"
+    if not pid_file.exists():
+        return False
+    import psutil  # noqa: PLC0415
+
+    return psutil.pid_exists(int(pid_file.read_text().split()[0]))

@@ -1,0 +1,5 @@
+"""``python -m leadgate`` is ``leadgate``."""
+
+from leadgate.app.cli import main
+
+main()

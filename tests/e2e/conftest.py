@@ -1,0 +1,92 @@
+"""Real commands in real processes."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+
+@dataclass(frozen=True)
+class Cli:
+    """Runs ``leadgate`` in a project folder."""
+
+    folder: Path
+
+    def run(self, *arguments: str, env: dict[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
+        """Run a command to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "leadgate", *arguments],
+            cwd=self.folder,
+            env={**os.environ, "COLUMNS": "200", **(env or {})},
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+
+    def ok(self, *arguments: str, env: dict[str, str] | None = None) -> str:
+        """What a command prints; it must succeed."""
+        done = self.run(*arguments, env=env)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def json(self, *arguments: str, env: dict[str, str] | None = None) -> Any:
+        """What a command prints with --json."""
+        return json.loads(self.ok(*arguments, "--json", env=env))
+
+    def refusal(self, *arguments: str, env: dict[str, str] | None = None) -> str:
+        """The sentence of a command that must refuse: exit code 2, nothing on stdout, no traceback."""
+        done = self.run(*arguments, env=env)
+        assert (done.returncode, done.stdout) == (2, ""), (done.returncode, done.stdout, done.stderr)
+        assert "Traceback" not in done.stderr
+        return done.stderr
+
+    @contextmanager
+    def server(self, **env: str) -> Iterator[httpx.Client]:
+        """A real ``leadgate serve``, stopped by SIGTERM, which must end it well."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "leadgate", "serve", "--port", str(port)],
+            cwd=self.folder,
+            env={**os.environ, **env},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+                _wait(client, process)
+                yield client
+        finally:
+            process.terminate()
+            _, said = process.communicate(timeout=40)
+        assert process.returncode == 0, said
+
+
+def _wait(client: httpx.Client, process: "subprocess.Popen[str]") -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()[1]
+        try:
+            if client.get("/health/ready").is_success:
+                return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    raise AssertionError("the server did not become ready in a minute")
+
+
+@pytest.fixture(scope="module")
+def cli(tmp_path_factory: pytest.TempPathFactory) -> Cli:
+    """The command line in a new folder that the tests of a file share."""
+    return Cli(tmp_path_factory.mktemp("project"))
