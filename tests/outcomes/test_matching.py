@@ -105,7 +105,9 @@ def test_silence_is_left_out_unless_it_means_lost() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from("abcde"), st.floats(0, 100), st.sampled_from("12"), st.floats(0, 1)), max_size=20),
+    st.lists(
+        st.tuples(st.sampled_from("abcde"), st.floats(0, 100), st.sampled_from("12"), st.floats(0, 1)), max_size=20
+    ),
     st.dictionaries(st.sampled_from("abcde"), st.tuples(st.booleans(), st.floats(-20, 200)), max_size=5),
     st.floats(0, 200),
 )

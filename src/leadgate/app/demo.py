@@ -226,7 +226,10 @@ def _close(folder: Path, played: _Played) -> None:
     snapshot = played.imported.snapshot
     assert snapshot is not None
     rows: Sequence[tuple[str, str]] = (
-        ("snapshot", f"version {snapshot.version}: {snapshot.rows:,} leads, {share(snapshot.conversion_rate)} converted"),
+        (
+            "snapshot",
+            f"version {snapshot.version}: {snapshot.rows:,} leads, {share(snapshot.conversion_rate)} converted",
+        ),
         ("champion, held out", _auc(played.champion)),
         ("challenger, held out", _auc(played.challenger)),
         ("scored over HTTP", f"{played.scored:,} leads in {played.requests:,} requests, each logged before its answer"),

@@ -118,7 +118,7 @@ def fit(project: Project, learnt: Dataset, held: Dataset) -> Fitted:
         program,
         lambda rows: predict(pipeline, frame_of(project.lead, rows)),
         held.rows,
-        edge_rows(project.lead, held.rows),
+        edge_rows(project.lead, program, held.rows),
     )
     why = None if proof.holds else f"the compiled scores differ from the library's by up to {proof.max_difference:.1e}"
     return Fitted(pipeline=pipeline, program=program, proof=proof, why_library=why, model_digest=digest(program))

@@ -1,0 +1,74 @@
+"""Whether predicted probabilities come true (quiet)."""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from leadgate.records import Interval
+from leadgate.stats.proportions import wilson
+
+Flags = npt.NDArray[np.bool_]
+Scores = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationBin:
+    """Leads of like scores, and what became of them."""
+
+    low: float
+    """Smallest score."""
+    high: float
+    """Largest score."""
+    mean_score: float
+    rate: float
+    """Share that converted."""
+    conversions: int
+    leads: int
+    interval: Interval
+    """Of the rate, 95 % (Wilson)."""
+
+
+def calibration_curve(converted: Flags, score: Scores, bins: int = 10) -> tuple[CalibrationBin, ...]:
+    """Leads in bins of equal numbers, from the lowest score to the highest.
+
+    Equal scores share a bin, so bins differ in size, and there can be fewer than ``bins``, where scores repeat.
+    """
+    order = np.argsort(score, kind="stable")
+    score, converted = score[order], converted[order]
+    cuts = np.linspace(0, len(score), bins + 1).round().astype(int)[1:-1]
+    # Each cut moves up to the first lead whose score differs from the one before it.
+    moved = (
+        np.unique(np.searchsorted(score, score[np.minimum(cuts, len(score) - 1)], side="left")) if len(score) else []
+    )
+    edges = [0, *(int(cut) for cut in moved if 0 < cut < len(score)), len(score)]
+    pairs = itertools.pairwise(edges)
+    return tuple(_bin(converted[start:end], score[start:end]) for start, end in pairs if end > start)
+
+
+def calibration_error(converted: Flags, score: Scores, bins: int = 10) -> float:
+    """Expected calibration error: mean distance of predicted and actual rate over bins of equal numbers, by leads.
+
+    Naeini, Cooper & Hauskrecht (2015), with equal-count instead of equal-width bins, so that no bin is nearly empty.
+    """
+    curve = calibration_curve(converted, score, bins)
+    return sum(b.leads * abs(b.mean_score - b.rate) for b in curve) / max(1, len(score))
+
+
+def brier(converted: Flags, score: Scores) -> float:
+    """Mean squared distance of probability and what happened (Brier 1950)."""
+    return float(np.mean((score - converted) ** 2))
+
+
+def _bin(converted: Flags, score: Scores) -> CalibrationBin:
+    conversions, leads = int(converted.sum()), len(converted)
+    return CalibrationBin(
+        low=float(score[0]),
+        high=float(score[-1]),
+        mean_score=float(score.mean()),
+        rate=conversions / leads,
+        conversions=conversions,
+        leads=leads,
+        interval=wilson(conversions, leads),
+    )

@@ -1,0 +1,130 @@
+"""The house keeps its order: every file is declared quiet or shell, and quiet files stay quiet."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import leadgate
+
+ROOT = Path(leadgate.__file__).parent
+
+SHELL = {
+    "__init__.py",
+    "__main__.py",
+    "app/",
+    "leads/files.py",
+    "leads/importing.py",
+    "leads/snapshots.py",
+    "models/comparing.py",
+    "models/promoting.py",
+    "models/provenance.py",
+    "models/registry.py",
+    "models/scorers.py",
+    "models/training.py",
+    "outcomes/delivery.py",
+    "outcomes/performance.py",
+    "scoring/api.py",
+    "scoring/log.py",
+    "scoring/metrics.py",
+    "scoring/server.py",
+    "storage/",
+}
+
+QUIET = {
+    "compiled/",
+    "errors.py",
+    "leads/",
+    "models/card.py",
+    "models/dataset.py",
+    "models/evaluation.py",
+    "models/pipeline.py",
+    "models/plots.py",
+    "outcomes/matching.py",
+    "records.py",
+    "scoring/answering.py",
+    "scoring/contract.py",
+    "scoring/openapi.py",
+    "scoring/problems.py",
+    "simulator/",
+    "stats/",
+}
+
+LOUD_IMPORTS = {
+    "deltalake",
+    "httpx",
+    "io",
+    "logging",
+    "mlflow",
+    "os",
+    "psycopg",
+    "random",
+    "secrets",
+    "socket",
+    "subprocess",
+    "sys",
+    "tempfile",
+    "threading",
+    "time",
+    "uuid_utils",
+}
+LOUD_CALLS = {
+    "open",
+    "print",
+    "input",
+    "now",
+    "utcnow",
+    "today",
+    "read_text",
+    "write_text",
+    "read_bytes",
+    "write_bytes",
+}
+
+FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
+
+
+def voice(file: str) -> str:
+    """quiet or shell, by the most specific declaration."""
+    if file.endswith("__init__.py"):
+        return "shell"
+    for declared, name in ((SHELL, "shell"), (QUIET, "quiet")):
+        if file in declared:
+            return name
+    folder = file.split("/", maxsplit=1)[0] + "/"
+    return "shell" if folder in SHELL else "quiet" if folder in QUIET else "undeclared"
+
+
+def test_every_file_is_declared() -> None:
+    """A new file says whether it has a voice."""
+    assert [file for file in FILES if voice(file) == "undeclared"] == []
+
+
+def test_no_declaration_is_stale() -> None:
+    """Each declared name is there."""
+    assert [name for name in SHELL | QUIET if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if voice(file) == "quiet"])
+def test_quiet_files_have_no_clock_chance_log_or_io(file: str) -> None:
+    """They take now and rng as arguments, and leave reading and writing to the shell."""
+    tree = ast.parse((ROOT / file).read_text())
+    loud = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            loud |= {alias.name for alias in node.names if alias.name.split(".")[0] in LOUD_IMPORTS}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            loud |= {node.module} if node.module.split(".")[0] in LOUD_IMPORTS else set()
+        elif isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            loud |= {f"{name}()"} if name in LOUD_CALLS else set()
+    assert loud == set()
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_only_the_store_speaks_sql(file: str) -> None:
+    """Named queries live in storage/postgres; nobody else writes SQL."""
+    if file.startswith("storage/postgres/"):
+        return
+    text = (ROOT / file).read_text()
+    assert not [word for word in ("INSERT INTO", "DELETE FROM", "CREATE TABLE", "FROM leadgate.") if word in text]
