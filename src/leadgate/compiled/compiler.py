@@ -39,7 +39,6 @@ def compile_pipeline(pipeline: Any, schema: LeadSchema) -> Program:
     columns = _columns(steps["prepare"], schema)
     inner = _uncalibrated(steps["model"])
     kind = type(inner.estimator).__name__
-    # LightGBM has no decision function, so that scikit-learn calibrates its probability.
     model: Linear | Trees
     match kind:
         case "LogisticRegression":
@@ -55,7 +54,7 @@ def compile_pipeline(pipeline: Any, schema: LeadSchema) -> Program:
         features=tuple(feature.name for feature in schema.used),
         model=model,
         calibration=inner.calibration,
-        calibrates="probability" if kind == "LGBMClassifier" else "sum",
+        calibrates="sum" if hasattr(inner.estimator, "decision_function") else "probability",
     )
 
 

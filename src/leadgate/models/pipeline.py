@@ -88,11 +88,15 @@ def _linear_numbers() -> Any:
 
 def _model(rules: ModelRules) -> Any:
     from sklearn.calibration import CalibratedClassifierCV  # noqa: PLC0415
+    from sklearn.model_selection import StratifiedKFold  # noqa: PLC0415
 
     estimator = _estimator(rules)
     if rules.calibration == "none":
         return estimator
-    return CalibratedClassifierCV(estimator, method=rules.calibration, cv=5, ensemble=False)
+    # Ids often follow time, and leads come sorted by id: unshuffled folds would be eras, each scored by a model of the
+    # others, and where conversion drifts the calibration would learn the drift with its sign turned.
+    folds = StratifiedKFold(5, shuffle=True, random_state=rules.seed)
+    return CalibratedClassifierCV(estimator, method=rules.calibration, cv=folds, ensemble=False)
 
 
 def _estimator(rules: ModelRules) -> Any:
