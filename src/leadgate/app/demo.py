@@ -66,7 +66,7 @@ def play(folder: Path, leads: int, *, again: bool) -> None:
     _with_broken_rows(past.frame).write_csv(export)
     _say("2", "leadgate init looks at the file")
     _, rows = start_project(
-        folder, export, name="lead-scoring", id_column=None, target=None, timestamp=None, force=False, now=now
+        folder, export, name="lead-scoring", id_column=None, target=None, timestamp=None, force=False
     )
     print_table(f"What {CONFIG} makes of {export.name}", ["column", "is", "missing", "AUC", "why"], rows)
     home = open_home(folder)

@@ -2,9 +2,8 @@
 
 import os
 import tempfile
-from datetime import datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from leadgate.app.wire import CONFIG
 from leadgate.errors import RefusedError
@@ -23,8 +22,7 @@ def start_project(
     target: str | None,
     timestamp: str | None,
     force: bool,
-    now: datetime,
-) -> tuple[Inspection, list[Any]]:
+) -> tuple[Inspection, list[tuple[str, str, str, str, str]]]:
     """Look at a file and write leadgate.yaml beside it; gives the findings, and their rows for a table.
 
     Raises BadFileError for a file that cannot be leads, RefusedError when the folder has a leadgate.yaml already;
@@ -34,7 +32,7 @@ def start_project(
     if config.exists() and not force:
         raise RefusedError(f"{config} is there already; replace it with --force, or choose another folder.")
     table = read_table(source)
-    inspection = inspect(table.frame, now=now, id_column=id_column, target=target, timestamp=timestamp)
+    inspection = inspect(table.frame, source.name, id_column=id_column, target=target, timestamp=timestamp)
     text = write_yaml(inspection, source=source.name, name=name)
     parse_project(text, CONFIG)  # what we write, we can read
     folder.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,20 @@ _TYPES: dict[FeatureType, pl.DataType] = {
 
 
 @dataclass(frozen=True, kw_only=True)
+class Table:
+    """A file that was read, its values as they were."""
+
+    frame: pl.DataFrame
+    first_row: int
+    """The number that a person sees at the first record: 2 below a header in CSV and Excel, else 1."""
+    format: str
+    delimiter: str | None
+    encoding: str | None
+    digest: str
+    """SHA-256 of the file; of version and file names for a Delta table."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Merged:
     """The leads of a snapshot with an import laid over them."""
 

@@ -9,8 +9,8 @@ import polars as pl
 import uuid_utils.compat as uuids
 
 from leadgate.errors import BadFileError
-from leadgate.leads.files import Table, read_table
-from leadgate.leads.frames import Merged, empty_leads, merge
+from leadgate.leads.files import read_table
+from leadgate.leads.frames import Merged, Table, empty_leads, merge
 from leadgate.leads.project import Project
 from leadgate.leads.snapshots import Snapshot, commit_snapshot, read_snapshot, snapshots
 from leadgate.leads.validation import NewCategory, Validated, validate

@@ -12,8 +12,7 @@ from typing import Any
 import polars as pl
 
 from leadgate.errors import BadFileError
-from leadgate.leads.files import Table
-from leadgate.leads.frames import columns_of
+from leadgate.leads.frames import Table, columns_of
 from leadgate.leads.schema import Feature, FeatureType, LeadSchema
 from leadgate.leads.values import Parsed, parse_feature, parse_target, parse_time
 from leadgate.records import Fault

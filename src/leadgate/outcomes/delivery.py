@@ -8,7 +8,8 @@ from pathlib import Path
 import polars as pl
 
 from leadgate.errors import BadFileError
-from leadgate.leads.files import Table, read_table
+from leadgate.leads.files import read_table
+from leadgate.leads.frames import Table
 from leadgate.leads.schema import FeatureType
 from leadgate.leads.values import Parsed, parse_feature, parse_target, parse_time
 from leadgate.records import Outcome

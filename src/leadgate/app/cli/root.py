@@ -63,7 +63,7 @@ def init(
     from leadgate.app.starting import start_project  # noqa: PLC0415
 
     inspection, rows = start_project(
-        folder, source, name=name, id_column=id_, target=target, timestamp=timestamp, force=force, now=datetime.now(UTC)
+        folder, source, name=name, id_column=id_, target=target, timestamp=timestamp, force=force
     )
     if as_json:
         print_json(inspection)

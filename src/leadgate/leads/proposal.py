@@ -1,0 +1,156 @@
+"""Writes what an inspection found as a leadgate.yaml that teaches its reader (quiet)."""
+
+import json
+import re
+from collections.abc import Iterator
+from math import ceil
+
+import yaml
+
+from leadgate.leads.inspection import Column, Inspection, Role
+from leadgate.leads.schema import FeatureType
+
+_LISTED_CATEGORIES = 30
+
+
+def write_yaml(inspection: Inspection, *, source: str, name: str) -> str:
+    """The text of a leadgate.yaml; ``source`` names the file that was looked at."""
+    found = {role: [c for c in inspection.columns if c.role is role] for role in Role}
+    return "\n".join(
+        [
+            *_head(inspection, source, name),
+            *_lead(inspection),
+            "  # A column a line. Numbers have a range, wide on purpose: a row outside it goes to the quarantine.",
+            "  # `missing` is the largest share of an import that may lack the value. `use: false` keeps a column out of",
+            "  # models and in the data. Categories that are not listed are accepted and reported;",
+            "  # `unknown: reject` quarantines them instead.",
+            "  features:",
+            *(line for c in found[Role.FEATURE] for line in _feature(c)),
+            *_suspects(found[Role.SUSPECT]),
+            *_left_out(found[Role.LEFT_OUT]),
+            *_segments(inspection),
+            *_TAIL,
+        ]
+    )
+
+
+def summarise(inspection: Inspection) -> list[tuple[str, str, str, str, str]]:
+    """Rows for a table: column, what it is, share missing, AUC alone, why."""
+    order = list(Role)
+    columns = sorted(inspection.columns, key=lambda c: order.index(c.role))
+    return [
+        (
+            c.name,
+            f"{c.role.value}, {c.type.value}" if c.type else c.role.value,
+            f"{c.missing:.1%}",
+            "" if c.auc is None else f"{c.auc:.2f}",
+            "; ".join(c.reasons),
+        )
+        for c in columns
+    ]
+
+
+def _head(inspection: Inspection, source: str, name: str) -> list[str]:
+    rate = inspection.converted / max(1, inspection.labelled)
+    return [
+        (f"# Written by `leadgate init` from {source}: {inspection.rows:,} leads, {rate:.1%} of the "
+        f"{inspection.labelled:,} labelled ones converted."),
+        "# It is yours: read it, change it, keep it in Git. A misspelt key is an error that names the nearest.",
+        f"name: {name}  # of the registered model",
+        "",
+    ]
+
+
+def _lead(inspection: Inspection) -> list[str]:
+    when = inspection.converted_when
+    timestamp = inspection.timestamp
+    return [
+        "lead:",
+        f"  id: {quote(inspection.id)}  # guessed: names a lead, without repetition",
+        f"  timestamp: {quote(timestamp)}  # guessed: when the lead was created"
+        if timestamp
+        else "  # timestamp: COLUMN  # no column with the time of creation was found; splits by time need one",
+        f"  target: {quote(inspection.target)}  # guessed: did it convert? An empty cell is not known yet",
+        f"  converted_when: {quote(when)}  # the value that means yes; any other is no"
+        if when
+        else "  # converted_when: VALUE  # not needed: the target has true/false, yes/no or 1/0",
+    ]
+
+
+def _feature(column: Column) -> Iterator[str]:
+    if column.reasons:
+        yield f"    # check: {'; '.join(column.reasons)}"
+    yield f"    {quote(column.name)}: {{{', '.join(_settings(column))}}}"
+
+
+def _suspects(columns: list[Column]) -> Iterator[str]:
+    if not columns:
+        return
+    yield "    # Leakage suspects: they seem to know the outcome, as columns do that are filled in while a deal goes on."
+    yield "    # Say `use: true` where the value is known, just so, at the moment a new lead is scored."
+    for column in columns:
+        yield f"    # suspect: {'; '.join(column.reasons)}"
+        yield f"    {quote(column.name)}: {{{', '.join(['use: false', *_settings(column)])}}}"
+
+
+def _left_out(columns: list[Column]) -> Iterator[str]:
+    if columns:
+        yield "    # Left out altogether; declare one here to take it in:"
+    for column in columns:
+        yield f"    #   {_one_line(column.name)}: {_one_line('; '.join(column.reasons))}"
+
+
+def _settings(column: Column) -> Iterator[str]:
+    assert column.type is not None
+    yield f"type: {column.type.value}"
+    if column.range is not None:
+        yield f"range: [{column.range[0]:.12g}, {column.range[1]:.12g}]"
+    allowed = min(1.0, ceil((column.missing * 1.5 + 0.02) * 100 - 1e-9) / 100)
+    yield f"missing: {allowed:g}"
+    listed = column.type is FeatureType.CATEGORICAL and column.categories is not None
+    if listed and column.categories and len(column.categories) <= _LISTED_CATEGORIES:
+        yield f"categories: [{', '.join(quote(category) for category in column.categories)}]"
+
+
+def _segments(inspection: Inspection) -> list[str]:
+    names = ", ".join(quote(name) for name in inspection.segments)
+    return ["  # Every evaluation is broken down by these as well.", f"  segments: [{names}]", ""]
+
+
+def quote(text: str) -> str:
+    """A YAML scalar that reads back as this very text."""
+    plain = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", text)
+    if plain and yaml.safe_load(text) == text:
+        return text
+    return json.dumps(text, ensure_ascii=True)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+_TAIL = """\
+imports:
+  quarantine_limit: 0.01  # share of bad rows above which a whole file is refused
+
+split:
+  by: hash      # by id and date: a held-out lead stays held out as leads are added; `time` holds out the latest
+  holdout: 0.2  # share of the labelled leads that no model is trained on
+
+model:
+  kind: logistic_regression  # or hist_gradient_boosting, lightgbm
+  hyperparameters: {}        # of the estimator, such as {C: 0.5} or {max_iter: 200, learning_rate: 0.05}
+  calibration: none          # or sigmoid, isotonic: corrects probabilities that are too bold or too timid
+  rare_below: 10             # categories of fewer training leads are taken together
+  seed: 42
+
+thresholds:
+  high: 0.7      # priority is high above this score
+  medium: 0.4    # medium above this one, else low
+  decision: 0.5  # precision and recall count a lead above it as "will convert"
+
+outcomes:
+  window_days: 60         # an outcome counts for a score when it comes within this many days after it
+  silence_means: unknown  # or not_converted, where the CRM reports wins only
+""".splitlines()
+_TAIL.append("")
