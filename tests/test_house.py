@@ -85,7 +85,7 @@ FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 
 
 def voice(file: str) -> str:
-    """quiet or shell, by the most specific declaration."""
+    """Quiet or shell, by the most specific declaration."""
     if file.endswith("__init__.py"):
         return "shell"
     for declared, name in ((SHELL, "shell"), (QUIET, "quiet")):

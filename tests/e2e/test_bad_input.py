@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+
 from conftest import Cli
 
 ROWS = 400
@@ -184,5 +185,5 @@ def test_bad_outcomes_are_refused_whole(project: Cli, column: int, value: str, s
     said = project.refusal("outcomes", "import", name)
     assert "row 3" in said
     assert says in said
-    good = write(project, "good.csv", [header, ",".join(["L-1", "1", "500", "9", "2026-02-01"])])
+    good = write(project, "good.csv", [header, "L-1,1,500,9,2026-02-01"])
     assert project.json("outcomes", "import", good)["added"] in (0, 1)

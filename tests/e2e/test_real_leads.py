@@ -6,9 +6,9 @@ from typing import Any
 
 import polars as pl
 import pytest
-from conftest import Cli
 from sklearn.metrics import brier_score_loss, precision_score, recall_score, roc_auc_score
 
+from conftest import Cli
 from leadgate.leads.project import parse_project
 
 SCORED = 2_000

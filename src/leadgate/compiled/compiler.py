@@ -103,13 +103,20 @@ def _one_hot(encoder: Any, features: list[int]) -> list[CategoryCodes]:
         asked: list[Any] = [*(value for value in known if value is not None), None, _UNSEEN]
         rows = np.full((len(asked), len(features)), None, dtype=object)
         rows[:, i] = asked
-        block = np.asarray(encoder.transform(rows))[:, offset : offset + width]
+        block = np.asarray(encoder.transform(_frame(rows, encoder)))[:, offset : offset + width]
         found = [offset + int(row.argmax()) if row.any() else -1 for row in block]
         by_value = dict(zip(asked, found, strict=True))
         missing, unknown = by_value.pop(None), by_value.pop(_UNSEEN)
         codes.append(CategoryCodes(feature=feature, codes=_text_keys(by_value), missing=missing, unknown=unknown))
         offset += width
     return codes
+
+
+def _frame(rows: Any, encoder: Any) -> Any:
+    """Rows as the encoder was fitted: by name, where it knows names."""
+    import pandas as pd  # noqa: PLC0415
+
+    return pd.DataFrame(rows, columns=getattr(encoder, "feature_names_in_", None), dtype=object)
 
 
 def _text_keys(codes: Mapping[Any, int]) -> dict[str, int]:

@@ -21,14 +21,57 @@ _MOST_CATEGORIES = 1_000
 _JUDGED_SHARE = 0.3
 """Share of the leads on which a column's ranking is judged; its rates come from the others."""
 
-_TARGET_NAMES = ["converted", "conversion", "is_converted", "target", "label", "won", "is_won", "is_customer", "customer", "y", "outcome", "purchased", "subscribed", "deal_won", "lead_converted"]
-_WON_WORDS = frozenset(["won", "converted", "customer", "success", "successful", "subscribed", "accepted", "paid", "sold", "closed_won", "yes"])
-_CREATED_WORDS = frozenset(
-    ["created", "date", "time", "timestamp", "received", "inquiry", "submitted", "entered", "registered", "signup", "day"]
+_TARGET_NAMES = (
+    *("converted", "conversion", "is_converted", "lead_converted", "target", "label", "won", "is_won", "deal_won"),
+    *("is_customer", "customer", "y", "outcome", "purchased", "subscribed"),
 )
-_CHANGED_WORDS = frozenset(["last", "updated", "modified", "closed", "close", "converted", "ended", "end", "due", "next", "won", "lost"])
-_ID_WORDS = frozenset(["id", "uuid", "guid", "key", "number", "no", "nr", "num", "identifier"])
-_SEGMENT_WORDS = ["source", "industry", "region", "country", "channel", "segment", "sector", "origin", "market", "job", "contact"]
+_WON_WORDS = frozenset(
+    {
+        "won",
+        "converted",
+        "customer",
+        "success",
+        "successful",
+        "subscribed",
+        "accepted",
+        "paid",
+        "sold",
+        "closed_won",
+        "yes",
+    }
+)
+_CREATED_WORDS = frozenset(
+    {
+        "created",
+        "date",
+        "time",
+        "timestamp",
+        "received",
+        "inquiry",
+        "submitted",
+        "entered",
+        "registered",
+        "signup",
+        "day",
+    }
+)
+_CHANGED_WORDS = frozenset(
+    {"last", "updated", "modified", "closed", "close", "converted", "ended", "end", "due", "next", "won", "lost"}
+)
+_ID_WORDS = frozenset({"id", "uuid", "guid", "key", "number", "no", "nr", "num", "identifier"})
+_SEGMENT_WORDS = (
+    "source",
+    "industry",
+    "region",
+    "country",
+    "channel",
+    "segment",
+    "sector",
+    "origin",
+    "market",
+    "job",
+    "contact",
+)
 
 
 class Role(StrEnum):

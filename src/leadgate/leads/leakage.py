@@ -1,8 +1,8 @@
 """Finds columns that seem to know the outcome (quiet).
 
 Three signs: a single column that ranks leads too well, missing values that follow the label, and a name that tells of
-the outcome. Real exports hold columns that a CRM fills in as a deal goes on; alone, each sign has innocent explanations,
-so weaker ones count only together.
+the outcome. Real exports hold columns that a CRM fills in as a deal goes on. Alone, each sign has innocent
+explanations, so weaker ones count only together.
 """
 
 import re
@@ -29,11 +29,40 @@ _SMOOTHING = 20.0
 """A level's rate is drawn to the overall rate as if by this many more leads, so that rare levels say little."""
 
 _OUTCOME_WORDS = frozenset(
-    ["status", "stage", "closed", "close", "won", "lost", "quality", "duration", "outcome", "result", "converted", "conversion", "reason", "disposition", "tags", "tag", "contract", "deal", "revenue", "signed", "paid", "invoice", "resolution", "churned", "opportunity"]
+    {
+        *(
+            "status",
+            "stage",
+            "closed",
+            "close",
+            "won",
+            "lost",
+            "outcome",
+            "result",
+            "disposition",
+            "resolution",
+            "reason",
+        ),
+        *(
+            "converted",
+            "conversion",
+            "opportunity",
+            "deal",
+            "contract",
+            "signed",
+            "paid",
+            "invoice",
+            "revenue",
+            "churned",
+        ),
+        *("duration", "quality", "tags", "tag"),
+    }
 )
-_LAST_WORDS = frozenset(["activity", "contact", "contacted", "touch", "call", "called", "modified", "updated", "notable", "interaction"])
+_LAST_WORDS = frozenset(
+    {"activity", "contact", "contacted", "touch", "call", "called", "modified", "updated", "notable", "interaction"}
+)
 _INNOCENT_WORDS = frozenset(
-    ["marital", "employment", "housing", "credit", "occupation", "civil", "family", "previous", "prior", "prev", "past"]
+    {"marital", "employment", "housing", "credit", "occupation", "civil", "family", "previous", "prior", "prev", "past"}
 )
 
 

@@ -21,8 +21,8 @@ def write_yaml(inspection: Inspection, *, source: str, name: str) -> str:
             *_head(inspection, source, name),
             *_lead(inspection),
             "  # A column a line. Numbers have a range, wide on purpose: a row outside it goes to the quarantine.",
-            "  # `missing` is the largest share of an import that may lack the value. `use: false` keeps a column out of",
-            "  # models and in the data. Categories that are not listed are accepted and reported;",
+            "  # `missing` is the largest share of an import that may lack the value. `use: false` keeps a column out",
+            "  # of models and in the data. Categories that are not listed are accepted and reported;",
             "  # `unknown: reject` quarantines them instead.",
             "  features:",
             *(line for c in found[Role.FEATURE] for line in _feature(c)),
@@ -53,8 +53,10 @@ def summarise(inspection: Inspection) -> list[tuple[str, str, str, str, str]]:
 def _head(inspection: Inspection, source: str, name: str) -> list[str]:
     rate = inspection.converted / max(1, inspection.labelled)
     return [
-        (f"# Written by `leadgate init` from {source}: {inspection.rows:,} leads, {rate:.1%} of the "
-        f"{inspection.labelled:,} labelled ones converted."),
+        (
+            f"# Written by `leadgate init` from {source}: {inspection.rows:,} leads, {rate:.1%} of the "
+            f"{inspection.labelled:,} labelled ones converted."
+        ),
         "# It is yours: read it, change it, keep it in Git. A misspelt key is an error that names the nearest.",
         f"name: {name}  # of the registered model",
         "",
@@ -86,7 +88,7 @@ def _feature(column: Column) -> Iterator[str]:
 def _suspects(columns: list[Column]) -> Iterator[str]:
     if not columns:
         return
-    yield "    # Leakage suspects: they seem to know the outcome, as columns do that are filled in while a deal goes on."
+    yield "    # Leakage suspects: they seem to know the outcome, as columns do that are filled in as a deal goes on."
     yield "    # Say `use: true` where the value is known, just so, at the moment a new lead is scored."
     for column in columns:
         yield f"    # suspect: {'; '.join(column.reasons)}"

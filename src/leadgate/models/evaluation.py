@@ -37,7 +37,7 @@ class Evaluation:
     deciles: tuple[Decile, ...]
     calibration: tuple[CalibrationBin, ...]
     segments: tuple[SegmentEvaluation, ...]
-    """By segment, then the largest value first."""
+    """By segment; then the largest value first, and ``(other)`` and ``(missing)`` at the end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,10 @@ class Comparison:
 def evaluate(
     converted: Flags, score: Scores, threshold: float, segments: Mapping[str, Sequence[str | None]]
 ) -> Evaluation:
-    """The figures of scores, overall and by each segment; arrays and sequences have one entry a lead."""
+    """The figures of scores, overall and by each segment; arrays and sequences have one entry a lead.
+
+    A part of one class has an AUC of None. Raises NoLeadsError.
+    """
     return Evaluation(
         overall=classify(converted, score, threshold),
         deciles=lift_by_decile(converted, score),
@@ -67,7 +70,7 @@ def evaluate(
 
 
 def compare(converted: Flags, champion: Scores, challenger: Scores, threshold: float) -> Comparison:
-    """Two scores of the same leads; DeLong's paired test on their AUC."""
+    """Two scores of the same leads; DeLong's paired test on their AUC. Raises OneClassError."""
     return Comparison(
         champion=classify(converted, champion, threshold),
         challenger=classify(converted, challenger, threshold),
@@ -87,17 +90,21 @@ def metrics_of(evaluation: Evaluation) -> dict[str, float]:
         "brier": overall.brier,
         "calibration_error": overall.calibration_error,
         "base_rate": overall.base_rate,
+        "mean_score": overall.mean_score,
         "leads": float(overall.leads),
-        **{f"lift_decile_{decile.decile}": decile.lift for decile in evaluation.deciles},
+        **{f"lift_decile_{decile.decile}": decile.lift for decile in evaluation.deciles if overall.converted},
     }
     return {name: value for name, value in found.items() if value is not None}
 
 
 def _parts(values: Sequence[str | None]) -> list[tuple[str, Flags]]:
-    """Each value with the mask of its leads, the largest first, rare ones together at the end."""
-    named = np.array(["(missing)" if value is None else value for value in values], dtype=object)
-    common = [value for value, _ in sorted(Counter(named).items(), key=lambda item: (-item[1], item[0]))]
-    parts = [(value, named == value) for value in common[:_MOST_VALUES]]
-    if len(common) > _MOST_VALUES:
-        parts.append(("(other)", np.isin(named, common[_MOST_VALUES:])))
-    return parts
+    """Each value with the mask of its leads, the largest first; then the rare ones together, then the missing."""
+    counted = Counter(value for value in values if value is not None)
+    ranked = sorted(counted, key=lambda value: (-counted[value], value))
+    names: dict[str | None, str] = {value: value for value in ranked[:_MOST_VALUES]}
+    names |= dict.fromkeys(ranked[_MOST_VALUES:], "(other)")
+    names[None] = "(missing)"
+    named = np.array([names[value] for value in values], dtype=object)
+    return [
+        (name, np.asarray(named == name, dtype=np.bool_)) for name in dict.fromkeys(names.values()) if name in named
+    ]

@@ -129,13 +129,10 @@ class Registry:
         Read by skops, which builds only known types and runs no code from the file; and only when the file's digest
         is the one that was recorded at registration.
         """
-        import mlflow.artifacts  # noqa: PLC0415
         import skops.io  # noqa: PLC0415
 
         self._client  # noqa: B018  # sets MLflow's URIs
-        with tempfile.TemporaryDirectory() as folder:
-            local = mlflow.artifacts.download_artifacts(f"{version.source}/{MODEL}", dst_path=folder)
-            content = _vouched(version, MODEL, Path(local).read_bytes())
+        content = _vouched(version, MODEL, _model_file(version.source))
         return skops.io.loads(content, trusted=list(TRUSTED_TYPES))
 
     def register(self, card: Card, files: Files) -> Version:
@@ -150,8 +147,7 @@ class Registry:
             mlflow.log_metrics(metrics_of(card.evaluation))
             digests = _log_files(card, files)
             model_uri = _log_model(files)
-            stored = mlflow.artifacts.download_artifacts(f"{model_uri}/{MODEL}")
-            digests[_digest_tag(MODEL)] = hashlib.sha256(Path(stored).read_bytes()).hexdigest()
+            digests[_digest_tag(MODEL)] = hashlib.sha256(_model_file(model_uri)).hexdigest()
             tags = {**_facts(card), **digests}
             mlflow.set_tags(tags)
         if not self.versions():
@@ -180,6 +176,14 @@ class Registry:
         with tempfile.TemporaryDirectory() as folder:
             local = self._client.download_artifacts(version.run_id, f"{_FOLDER}/{file}", folder)
             return _vouched(version, file, Path(local).read_bytes())
+
+
+def _model_file(model_uri: str) -> bytes:
+    """The skops file of a logged MLflow model."""
+    import mlflow.artifacts  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory() as folder:
+        return (Path(mlflow.artifacts.download_artifacts(model_uri, dst_path=folder)) / MODEL).read_bytes()
 
 
 def _vouched(version: Version, file: str, content: bytes) -> bytes:

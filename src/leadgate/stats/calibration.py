@@ -6,11 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from leadgate.errors import LeadgateError
 from leadgate.records import Interval
 from leadgate.stats.proportions import wilson
 
 Flags = npt.NDArray[np.bool_]
 Scores = npt.NDArray[np.float64]
+
+
+class NoLeadsError(LeadgateError):
+    """No lead at all: no figure can be given, not even 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,31 +39,39 @@ def calibration_curve(converted: Flags, score: Scores, bins: int = 10) -> tuple[
     """Leads in bins of equal numbers, from the lowest score to the highest.
 
     Equal scores share a bin, so bins differ in size, and there can be fewer than ``bins``, where scores repeat.
+    No lead gives no bin.
     """
     order = np.argsort(score, kind="stable")
     score, converted = score[order], converted[order]
     cuts = np.linspace(0, len(score), bins + 1).round().astype(int)[1:-1]
-    # Each cut moves up to the first lead whose score differs from the one before it.
-    moved = (
-        np.unique(np.searchsorted(score, score[np.minimum(cuts, len(score) - 1)], side="left")) if len(score) else []
-    )
-    edges = [0, *(int(cut) for cut in moved if 0 < cut < len(score)), len(score)]
-    pairs = itertools.pairwise(edges)
-    return tuple(_bin(converted[start:end], score[start:end]) for start, end in pairs if end > start)
+    # A cut in the middle of equal scores moves down to the first of them; one that arrives at 0 is no cut.
+    moved = np.searchsorted(score, score[cuts], side="left")
+    edges = np.unique([0, *moved.tolist(), len(score)])
+    return tuple(_bin(converted[start:end], score[start:end]) for start, end in itertools.pairwise(edges))
 
 
 def calibration_error(converted: Flags, score: Scores, bins: int = 10) -> float:
     """Expected calibration error: mean distance of predicted and actual rate over bins of equal numbers, by leads.
 
     Naeini, Cooper & Hauskrecht (2015), with equal-count instead of equal-width bins, so that no bin is nearly empty.
+    It is never negative, so chance alone makes it positive: few leads look worse calibrated than they are. Raises
+    NoLeadsError.
     """
+    require_leads(score)
     curve = calibration_curve(converted, score, bins)
-    return sum(b.leads * abs(b.mean_score - b.rate) for b in curve) / max(1, len(score))
+    return sum(b.leads * abs(b.mean_score - b.rate) for b in curve) / len(score)
 
 
 def brier(converted: Flags, score: Scores) -> float:
-    """Mean squared distance of probability and what happened (Brier 1950)."""
+    """Mean squared distance of probability and what happened (Brier 1950). Raises NoLeadsError."""
+    require_leads(score)
     return float(np.mean((score - converted) ** 2))
+
+
+def require_leads(score: Scores) -> None:
+    """Raise NoLeadsError when there is nothing to judge."""
+    if len(score) == 0:
+        raise NoLeadsError("There is no lead with a known outcome to compare the scores with; import outcomes first.")
 
 
 def _bin(converted: Flags, score: Scores) -> CalibrationBin:

@@ -35,12 +35,14 @@ class Classification:
     recall_interval: Interval | None
     """95 %, Wilson."""
     brier: float
+    """Mean squared distance of score and outcome; 0 is best, base_rate * (1 - base_rate) needs no model."""
     calibration_error: float
     """Expected calibration error over ten bins of equal numbers."""
 
 
 def classify(converted: npt.NDArray[np.bool_], score: npt.NDArray[np.float64], threshold: float) -> Classification:
-    """The figures of at least one lead; both arrays have shape (n,)."""
+    """The figures of at least one lead; both arrays have shape (n,). Raises NoLeadsError."""
+    distance = brier(converted, score)
     won, called = int(converted.sum()), score > threshold
     hits, calls = int((called & converted).sum()), int(called.sum())
     ranked = auc_interval(converted, score) if 0 < won < len(converted) else None
@@ -56,6 +58,6 @@ def classify(converted: npt.NDArray[np.bool_], score: npt.NDArray[np.float64], t
         precision_interval=wilson(hits, calls) if calls else None,
         recall=hits / won if won else None,
         recall_interval=wilson(hits, won) if won else None,
-        brier=brier(converted, score),
+        brier=distance,
         calibration_error=calibration_error(converted, score),
     )

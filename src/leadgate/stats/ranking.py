@@ -18,11 +18,14 @@ class Decile:
     """A decile's edge can cut through leads of equal scores; each of those counts with their mean."""
     rate: float
     lift: float
-    """Rate over the rate of all leads; 0 when nobody converted."""
+    """Rate over the rate of all leads; 0 when nobody converted, where it has no meaning."""
 
 
 def lift_by_decile(converted: npt.NDArray[np.bool_], score: npt.NDArray[np.float64]) -> tuple[Decile, ...]:
-    """Conversion by tenth of the ranked list; the order of leads with equal scores does not matter."""
+    """Conversion by tenth of the ranked list, both arrays of shape (n,).
+
+    The order of leads with equal scores does not matter. Fewer than ten leads give as many parts as there are leads.
+    """
     if len(score) == 0:
         return ()
     order = np.argsort(-score, kind="stable")

@@ -60,20 +60,17 @@ def show(project: ProjectDir = HERE, as_json: AsJson = False) -> None:
     rows = [
         (
             s.version,
-            s.digest[:16],
+            s.digest[:12],
             s.rows,
-            s.added,
-            s.changed,
             f"{s.first_lead_at:%Y-%m-%d} to {s.last_lead_at:%Y-%m-%d}" if s.first_lead_at and s.last_lead_at else None,
             share(s.conversion_rate),
             s.quarantined,
             s.file,
-            moment(s.committed_at),
         )
         for s in found
     ]
-    columns = ["version", "digest", "leads", "added", "changed", "span", "converted", "quarantined", "file", "at (UTC)"]
-    print_table("Snapshots", columns, rows, numbers="r rrr rr")
+    columns = ["no.", "digest", "leads", "span", "won", "quarantined", "from"]
+    print_table("Snapshots", columns, rows, numbers="r r rr")
     if not found:
         console.print("None yet; make one with `leadgate data import FILE`.")
 
