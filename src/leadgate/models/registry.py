@@ -144,12 +144,13 @@ class Registry:
             experiment_id=experiment, run_name=f"{card.model.kind} {card.trained_at:%Y-%m-%d}"
         ) as run:
             mlflow.log_params(_parameters(card))
-            mlflow.log_metrics(metrics_of(card.evaluation))
             digests = _log_files(card, files)
             model_uri = _log_model(files)
             digests[_digest_tag(MODEL)] = hashlib.sha256(_model_file(model_uri)).hexdigest()
             tags = {**_facts(card), **digests}
             mlflow.set_tags(tags)
+            # After the model: MLflow copies earlier metrics to it, stumbling over those it has.
+            mlflow.log_metrics(metrics_of(card.evaluation))
         if not self.versions():
             self._client.create_registered_model(self.name)
         made = self._client.create_model_version(self.name, model_uri, run.info.run_id, tags=tags)

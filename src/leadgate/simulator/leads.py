@@ -95,7 +95,6 @@ def _times(n: int, rng: np.random.Generator, start: datetime, days: float) -> pl
 def _complete(n: int, rng: np.random.Generator) -> pl.DataFrame:
     """Leads before any value is lost; those who are interested are so in all they do."""
     interest = rng.normal(size=n)
-    source = _draw(SOURCES, _SOURCE_SHARES, n, rng)
     # Nobody asks every lead for its budget, and the promising ones are asked more often.
     asked = rng.random(n) < 1 / (1 + np.exp(-(1.2 + 0.6 * interest)))
     budget = rng.random(n) < _WITH_BUDGET
@@ -107,16 +106,16 @@ def _complete(n: int, rng: np.random.Generator) -> pl.DataFrame:
             "email_opens": rng.poisson(np.exp(0.8 + 0.3 * interest + rng.normal(0, 0.5, n))),
             "industry": _draw(INDUSTRIES, _INDUSTRY_SHARES, n, rng),
             "region": _draw(REGIONS, _REGION_SHARES, n, rng),
-            "lead_source": source,
+            "lead_source": _draw(SOURCES, _SOURCE_SHARES, n, rng),
             "job_title": _draw(TITLES, _TITLE_SHARES, n, rng),
             "has_budget": pl.select(pl.when(pl.Series(asked)).then(pl.Series(budget))).to_series(),
         }
     )
 
 
-def _draw(names: tuple[str, ...], shares: tuple[float, ...], n: int, rng: np.random.Generator) -> list[str]:
+def _draw(names: tuple[str, ...], shares: tuple[float, ...], n: int, rng: np.random.Generator) -> pl.Series:
     weights = np.array(shares) / sum(shares)
-    return [names[i] for i in rng.choice(len(names), n, p=weights)]
+    return pl.Series([names[i] for i in rng.choice(len(names), n, p=weights)], dtype=pl.String)
 
 
 def _with_gaps(complete: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:

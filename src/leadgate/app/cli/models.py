@@ -28,15 +28,13 @@ def list_(project: ProjectDir = HERE, as_json: AsJson = False) -> None:
             card.model.kind,
             with_interval(card.evaluation.overall.auc, card.evaluation.overall.auc_interval),
             f"{card.evaluation.overall.calibration_error:.3f}",
-            card.snapshot_version,
             "compiled" if card.compiled else "library",
-            card.provenance.author,
-            moment(card.trained_at),
+            f"{card.trained_at:%Y-%m-%d}",
         )
         for version, card in found
     ]
-    columns = ["version", "alias", "model", "hold-out AUC (95 %)", "cal. error", "snapshot", "scorer", "author"]
-    print_table(f"Versions of {registry.name}", [*columns, "trained (UTC)"], rows, numbers="r   rr")
+    columns = ["no.", "alias", "model", "hold-out AUC (95 %)", "cal. error", "scorer", "trained"]
+    print_table(f"Versions of {registry.name}", columns, rows, numbers="r   r")
     if not found:
         console.print("None yet; make one with `leadgate train`.")
 
