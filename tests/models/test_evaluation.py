@@ -70,7 +70,8 @@ def test_metrics_are_the_figures_by_name(leads: Leads) -> None:
     assert overall.auc_interval is not None
     assert found["auc"] == overall.auc
     assert (found["auc_low"], found["auc_high"]) == (overall.auc_interval.low, overall.auc_interval.high)
-    assert found["lift_decile_1"] == evaluation.deciles[0].lift > 1
+    assert found["lift_decile_1"] == evaluation.deciles[0].lift
+    assert found["lift_decile_1"] > 1
     names = {"precision", "recall", "brier", "calibration_error", "base_rate", "mean_score", "leads"}
     assert set(found) == names | {"auc", "auc_low", "auc_high"} | {f"lift_decile_{i}" for i in range(1, 11)}
     assert all(isinstance(value, float) and math.isfinite(value) for value in found.values())

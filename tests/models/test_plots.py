@@ -55,7 +55,7 @@ def test_the_threshold_stands_on_the_curve_at_its_recall(leads: Leads) -> None:
     assert np.asarray(point.get_xdata()) == pytest.approx([1 - recall[0]])
 
 
-@pytest.mark.parametrize("kind", ["one class", "one score", "one lead"])
+@pytest.mark.parametrize("kind", ("one class", "one score", "one lead"))
 def test_pictures_can_be_drawn_at_the_edges(kind: str) -> None:
     """A small or strange hold-out does not stop a training."""
     converted = {"one class": np.zeros(30, dtype=np.bool_), "one lead": np.array([True])}.get(kind, np.arange(30) < 9)

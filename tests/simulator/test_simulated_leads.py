@@ -54,7 +54,7 @@ def test_leads_convert_as_often_as_their_probability_says(many: SimulatedLeads) 
         assert converted[part].mean() == pytest.approx(p.mean(), abs=4 * error)
 
 
-@pytest.mark.parametrize("seed", [2, 3, 4])
+@pytest.mark.parametrize("seed", (2, 3, 4))
 def test_a_fifth_to_a_quarter_converts_and_the_best_auc_is_as_promised(seed: int) -> None:
     """Base rate 20 to 25 %, best possible AUC 0.85 to 0.88."""
     leads = simulated(30_000, seed)
@@ -109,20 +109,10 @@ def test_leads_come_in_the_order_of_time_with_ids_of_their_own(many: SimulatedLe
 def test_columns_look_like_a_crm(many: SimulatedLeads) -> None:
     """Plausible ranges, rare categories, gaps of a few percent, and the truth nowhere in the frame."""
     frame = many.frame
-    assert frame.columns == ["lead_id", "created_at", *KINDS, "call_duration", "converted"] or set(frame.columns) == {
-        "lead_id",
-        "created_at",
-        *KINDS,
-        "call_duration",
-        "converted",
-    }
+    assert set(frame.columns) == {"lead_id", "created_at", *KINDS, "call_duration", "converted"}
     assert frame["engagement_score"].is_between(0, 100).all()
-    assert frame.select(pl.col("company_size", "website_visits", "email_opens", "call_duration").min()).row(0) >= (
-        1,
-        0,
-        0,
-        0,
-    )
+    smallest = frame.select(pl.col("company_size", "website_visits", "email_opens", "call_duration").min()).row(0)
+    assert all(low >= least for low, least in zip(smallest, (1, 0, 0, 0), strict=True))
     for name in ("industry", "region", "lead_source"):
         shares = frame[name].value_counts(normalize=True)["proportion"]
         assert 5 < len(shares) < 15
@@ -136,7 +126,6 @@ def test_columns_look_like_a_crm(many: SimulatedLeads) -> None:
         "has_budget",
     }
     assert max(share for name, share in gaps.items() if name != "has_budget") < 0.06
-    assert abs(np.corrcoef(many.probability, frame["converted"])[0, 1]) < 1
 
 
 def test_only_the_missing_budget_says_something(many: SimulatedLeads) -> None:

@@ -103,7 +103,7 @@ def test_interval_is_the_plain_one_carried_through_the_logit() -> None:
     assert interval.high == pytest.approx(1 / (1 + np.exp(-half - centre)), abs=1e-12)
 
 
-@pytest.mark.parametrize(("separation", "converted_leads"), [(1.5, 60), (1.5, 25), (0.3, 60)])
+@pytest.mark.parametrize(("separation", "converted_leads"), ((1.5, 60), (1.5, 25), (0.3, 60)))
 def test_the_interval_covers_the_truth_as_often_as_it_says(separation: float, converted_leads: int) -> None:
     """Two normal distributions of known AUC; 1,500 samples, four standard errors of the count, two points of slack.
 
@@ -152,7 +152,7 @@ def test_a_score_does_not_differ_from_itself() -> None:
         assert (paired.difference, paired.z, paired.p_value) == (0.0, 0.0, 1.0)
 
 
-@pytest.mark.parametrize("leads", [1, 3, 20])
+@pytest.mark.parametrize("leads", (1, 3, 20))
 def test_perfect_separation_is_not_certainty(leads: int) -> None:
     """At the interval's end, perfect separation of so many pairs has a chance of 5 %: low ** leads = 0.05."""
     converted = np.repeat([True, False], [leads, 50])

@@ -21,7 +21,7 @@ def drawn(n: int, seed: int = 0) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.
     return rng.random(n) < score, score
 
 
-@pytest.mark.parametrize(("n", "count"), [(5000, 20), (1000, 20), (999, 19), (120, 2), (99, 1), (3, 1)])
+@pytest.mark.parametrize(("n", "count"), ((5000, 20), (1000, 20), (999, 19), (120, 2), (99, 1), (3, 1)))
 def test_up_to_twenty_bands_of_fifty_leads_or_more(n: int, count: int) -> None:
     """Few leads make few bands, not narrow ones."""
     bands = score_bands(*drawn(n)).bands

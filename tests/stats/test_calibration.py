@@ -1,5 +1,7 @@
 """Calibration against scikit-learn, hand calculations and properties."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -50,7 +52,7 @@ def test_bins_hold_every_lead_once_and_equal_scores_together(rows: list[tuple[bo
     assert sum(b.leads for b in curve) == len(rows)
     assert sum(b.conversions for b in curve) == converted.sum()
     assert all(b.leads > 0 for b in curve)
-    assert all(lower.high < upper.low for lower, upper in zip(curve, curve[1:], strict=False))
+    assert all(lower.high < upper.low for lower, upper in itertools.pairwise(curve))
 
 
 @given(rows)

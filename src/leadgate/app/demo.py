@@ -60,7 +60,7 @@ def play(folder: Path, leads: int, *, again: bool) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
     rng = np.random.default_rng(_SEED)
     past = simulate_leads(leads, rng, now - timedelta(days=270), 190)
-    fresh = simulate_leads(4_000, rng, now - timedelta(days=_SCORED_DAYS_AGO + 2), 2, first_number=leads)
+    fresh = simulate_leads(8_000, rng, now - timedelta(days=_SCORED_DAYS_AGO + 2), 2, first_number=leads)
     _say("1", f"A CRM export of {leads:,} leads with their outcomes, a few rows of it broken")
     export = folder / "crm_export.csv"
     _with_broken_rows(past.frame).write_csv(export)

@@ -355,7 +355,9 @@ def _wide_range(numbers: pl.Series) -> tuple[float, float]:
     """A range with room: a value somewhat beyond the file's is no mistake; rounded outwards to two digits."""
     low, high = (float(str(edge)) for edge in (numbers.min(), numbers.max()))
     span = high - low or abs(high) or 1.0
-    return (0.0 if low >= 0 else _outwards(low - span, floor)), _outwards(high + span, ceil)
+    # One negative value in a thousand is a slip, not a sign that the quantity can be negative.
+    never_negative = bool((numbers < 0).sum() <= 0.001 * len(numbers))
+    return (0.0 if never_negative else _outwards(low - span, floor)), _outwards(high + span, ceil)
 
 
 def _outwards(value: float, rounding: "type[floor | ceil]") -> float:  # type: ignore[valid-type]

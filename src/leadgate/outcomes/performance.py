@@ -101,6 +101,8 @@ def _groups(leads: pl.DataFrame, by: str, threshold: float) -> tuple[Group, ...]
     named = leads.with_columns(pl.col(column).fill_null("(missing)"))
     parts = named.partition_by(column, as_dict=True)
     groups = (_group(str(key[0]), part, threshold) for key, part in parts.items())
+    if by == "version":
+        return tuple(sorted(groups, key=lambda group: (len(group.name), group.name)))
     return tuple(sorted(groups, key=lambda group: (-group.scores.leads, group.name)))
 
 

@@ -95,8 +95,8 @@ def _times(n: int, rng: np.random.Generator, start: datetime, days: float) -> pl
 def _complete(n: int, rng: np.random.Generator) -> pl.DataFrame:
     """Leads before any value is lost; those who are interested are so in all they do."""
     interest = rng.normal(size=n)
-    # Nobody asks every lead for its budget, and the promising ones are asked more often.
-    asked = rng.random(n) < 1 / (1 + np.exp(-(1.2 + 0.6 * interest)))
+    # Nobody asks every lead for its budget, and the promising ones are asked a little more often.
+    asked = rng.random(n) < 1 / (1 + np.exp(-(1.2 + 0.2 * interest)))
     budget = rng.random(n) < _WITH_BUDGET
     return pl.DataFrame(
         {

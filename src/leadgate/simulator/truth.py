@@ -132,11 +132,11 @@ def _decider(title: pl.Series, size: Scores) -> Scores:
 
 
 def _budget(has_budget: pl.Series, visits: Scores) -> Scores:
-    """Money helps who looks at the product; that nobody asked is a bad sign."""
+    """Money helps who looks at the product; that nobody asked is no good sign."""
     stated = has_budget.cast(pl.Int8).fill_null(-1).to_numpy()
     looks = visits >= _SERIOUS_VISITS
     return np.asarray(
-        np.select([stated == 1, stated == 0], [np.where(looks, 1.6, 0.4), -0.4], default=-0.9), dtype=np.float64
+        np.select([stated == 1, stated == 0], [np.where(looks, 1.6, 0.4), -0.4], default=-0.3), dtype=np.float64
     )
 
 

@@ -45,7 +45,7 @@ def calibration_curve(converted: Flags, score: Scores, bins: int = 10) -> tuple[
     score, converted = score[order], converted[order]
     cuts = np.linspace(0, len(score), bins + 1).round().astype(int)[1:-1]
     # A cut in the middle of equal scores moves down to the first of them; one that arrives at 0 is no cut.
-    moved = np.searchsorted(score, score[cuts], side="left")
+    moved = np.searchsorted(score, score[cuts[cuts < len(score)]], side="left")
     edges = np.unique([0, *moved.tolist(), len(score)])
     return tuple(_bin(converted[start:end], score[start:end]) for start, end in itertools.pairwise(edges))
 
