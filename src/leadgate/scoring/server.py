@@ -1,8 +1,10 @@
 """Runs the service on a socket."""
 
 import ipaddress
+import signal
 import socket
-from contextlib import closing
+import sys
+from contextlib import closing, suppress
 
 import uvicorn
 from fastapi import FastAPI
@@ -36,7 +38,12 @@ def is_loopback(host: str) -> bool:
 
 
 def serve(app: FastAPI, listener: socket.socket) -> None:
-    """Answer requests until SIGINT or SIGTERM; finishes what is in flight."""
+    """Answer requests until SIGINT or SIGTERM; finishes what is in flight, then returns.
+
+    uvicorn raises the signal again when it has stopped; SIGTERM then has to end the process by its ordinary way out,
+    so that exit handlers run (the embedded PostgreSQL stops with its last user) and the exit code is 0.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=30)
-    with closing(listener):
+    with closing(listener), suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listener])

@@ -60,7 +60,7 @@ def simulate_leads(
     size = complete["company_size"].to_numpy()
     frame = pl.DataFrame(
         {
-            "lead_id": [f"L-{number:06d}" for number in range(first_number + 1, first_number + n + 1)],
+            "lead_id": pl.Series([f"L-{first_number + i:06d}" for i in range(1, n + 1)], dtype=pl.String),
             "created_at": _times(n, rng, start, days),
             **_with_gaps(complete, rng).to_dict(),
             "call_duration": _call_duration(converted, rng),
