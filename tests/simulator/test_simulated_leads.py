@@ -8,6 +8,7 @@ import pytest
 from polars.testing import assert_frame_equal
 from sklearn.metrics import roc_auc_score
 
+from leadgate.leads.leakage import signs_of
 from leadgate.leads.project import ModelRules
 from leadgate.leads.schema import Feature, FeatureType, LeadSchema
 from leadgate.models.dataset import rows_of
@@ -65,7 +66,7 @@ def test_a_fifth_to_a_quarter_converts_and_the_best_auc_is_as_promised(seed: int
 
 
 def test_trees_beat_a_line_and_nobody_beats_the_truth() -> None:
-    """12,000 leads: logistic regression 0.80 to 0.825, boosting 0.835 to 0.865, both below the true probabilities."""
+    """12,000 leads: logistic regression about 0.81, boosting about 0.85, a clear step apart, and the truth above both."""
     learnt, held = simulated(12_000, 5), simulated(20_000, 6)
     found = {}
     for kind in ("logistic_regression", "hist_gradient_boosting"):
@@ -73,15 +74,26 @@ def test_trees_beat_a_line_and_nobody_beats_the_truth() -> None:
         pipeline.fit(frame_of(SCHEMA, rows_of(learnt.frame, SCHEMA.used)), learnt.frame["converted"].to_numpy())
         scores = predict(pipeline, frame_of(SCHEMA, rows_of(held.frame, SCHEMA.used)))
         found[kind] = roc_auc_score(held.frame["converted"].to_numpy(), scores)
-    assert 0.80 <= found["logistic_regression"] <= 0.825
+    assert 0.795 <= found["logistic_regression"] <= 0.825
     assert 0.835 <= found["hist_gradient_boosting"] <= 0.865
-    assert found["hist_gradient_boosting"] < held.best_auc
+    assert found["hist_gradient_boosting"] - found["logistic_regression"] > 0.025
+    assert held.best_auc - found["hist_gradient_boosting"] > 0.01
 
 
 def test_the_call_gives_the_outcome_away(many: SimulatedLeads) -> None:
     """The leak that a project has to catch ranks better than the truth does."""
     leak = roc_auc_score(many.frame["converted"].to_numpy(), many.frame["call_duration"].to_numpy())
     assert leak > 0.95 > many.best_auc
+
+
+@pytest.mark.parametrize("n", (2_000, 12_000))
+def test_the_call_is_the_only_column_that_an_inspection_leaves_out(n: int) -> None:
+    """Every honest column, the informative gap of has_budget too, stays in the model of whoever runs `init`."""
+    frame = simulated(n, 10).frame
+    converted, held = frame["converted"].to_numpy(), np.arange(n) % 3 == 0
+    kinds = {**KINDS, "call_duration": FeatureType.NUMERIC}
+    signs = {name: signs_of(name, frame[name], kind, converted, held) for name, kind in kinds.items()}
+    assert [name for name, sign in signs.items() if sign.leaves_out] == ["call_duration"]
 
 
 def test_the_same_seed_gives_the_same_leads() -> None:
@@ -134,7 +146,7 @@ def test_only_the_missing_budget_says_something(many: SimulatedLeads) -> None:
     error = float(many.probability.std()) / np.sqrt(0.03 * len(many.probability))
     unasked = many.probability[many.frame["has_budget"].is_null().to_numpy()].mean()
     lost = many.probability[many.frame["company_size"].is_null().to_numpy()].mean()
-    assert unasked < 0.6 * base
+    assert unasked < 0.85 * base
     assert lost == pytest.approx(base, abs=4 * error)
 
 

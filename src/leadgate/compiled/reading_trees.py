@@ -1,12 +1,14 @@
 """Reads fitted gradient-boosted trees (quiet)."""
 
-import sys
 from collections.abc import Iterator
 from math import isfinite
 from typing import Any
 
 from leadgate.compiled.program import Tree, Trees
 from leadgate.compiled.reading import Encoded, require
+
+_LARGEST = 1.7976931348623157e308
+"""The largest finite float."""
 
 MOST_NODES = 200_000
 """Larger ensembles would make a scorer of hundreds of megabytes."""
@@ -33,7 +35,7 @@ class _Growing:
             self._nodes.append([feature, code, 0.0, False, -1, -1])
         else:
             # Splitting off the missing values alone has threshold infinity; every finite number is below this one.
-            number = sys.float_info.max if threshold == float("inf") else float(threshold)
+            number = _LARGEST if threshold == float("inf") else float(threshold)
             require(isfinite(number), "a threshold is not a number")
             self._nodes.append([feature, -1, number, bool(missing_left), -1, -1])
         return len(self._nodes) - 1

@@ -68,6 +68,8 @@ def _tidy(path: Path, table: Table) -> Table:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise BadFileError(f"{path.name}: the header has the column {twice[0]!r} more than once; rename one of them.")
+    if table.frame.is_empty():
+        raise BadFileError(f"{path.name} holds a header and no rows; export it again.")
     table.frame.columns = names
     return table
 

@@ -89,10 +89,8 @@ def _present(uri: str, project: Project) -> pl.DataFrame:
 def _refusal(judged: Validated, project: Project, file: Path) -> str | None:
     """The sentence that refuses a file; None when it may come in."""
     limit = project.imports.quarantine_limit
-    if judged.rows and judged.bad_rows <= limit * judged.rows:
+    if judged.bad_rows <= limit * judged.rows:
         return None
-    if not judged.rows:
-        return f"{file.name} holds a header and no rows; export it again."
     return (
         f"{file.name}: {judged.bad_rows:,} of {judged.rows:,} rows are bad "
         f"({judged.bad_rows / judged.rows:.1%}, allowed {limit:.1%}), so nothing was imported. "

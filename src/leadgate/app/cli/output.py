@@ -38,7 +38,12 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
 def progress() -> Iterator[Any]:
     """Shows which step of a long command runs, and for how long; gives the function that names the step."""
     with Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=errors, transient=True
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        console=errors,
+        transient=True,
+        disable=not errors.is_terminal,
     ) as bar:
         task = bar.add_task("starting", total=None)
         yield lambda what: bar.update(task, description=what)
