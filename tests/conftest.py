@@ -11,6 +11,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from commands import Cli
 from leadgate.storage.postgres.migrate import migrate
 from leadgate.storage.postgres.server import start_embedded
 
@@ -80,3 +81,9 @@ def _url(server: str, name: str) -> str:
     host = str(parts["host"])
     assert make_conninfo(server)
     return f"postgresql://postgres@/{name.strip(chr(34))}?host={host}"
+
+
+@pytest.fixture(scope="module")
+def cli(tmp_path_factory: pytest.TempPathFactory) -> Cli:
+    """The command line in a new folder that the tests of a file share."""
+    return Cli(tmp_path_factory.mktemp("project"))

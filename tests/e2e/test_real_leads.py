@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from sklearn.metrics import brier_score_loss, precision_score, recall_score, roc_auc_score
 
-from conftest import Cli
+from commands import Cli
 from leadgate.leads.project import parse_project
 
 SCORED = 2_000

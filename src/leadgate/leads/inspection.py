@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from math import ceil, floor, log10
@@ -360,7 +360,7 @@ def _wide_range(numbers: pl.Series) -> tuple[float, float]:
     return (0.0 if never_negative else _outwards(low - span, floor)), _outwards(high + span, ceil)
 
 
-def _outwards(value: float, rounding: "type[floor | ceil]") -> float:  # type: ignore[valid-type]
+def _outwards(value: float, rounding: Callable[[float], int]) -> float:
     if value == 0:
         return 0.0
     step = 10.0 ** (floor(log10(abs(value))) - 1)

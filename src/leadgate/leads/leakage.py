@@ -112,7 +112,7 @@ def single_feature_auc(values: pl.Series, kind: FeatureType, converted: Flags, h
 
 def telling_name(name: str) -> str:
     """The word of a column's name that tells of the outcome; empty when none does."""
-    words = [w.lower() for w in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
+    words: list[str] = [w.lower() for w in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
     if _INNOCENT_WORDS & set(words):
         return ""
     if "last" in words and _LAST_WORDS & set(words):

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 
 @dataclass(frozen=True)
@@ -84,9 +83,3 @@ def _wait(client: httpx.Client, process: "subprocess.Popen[str]") -> None:
         except httpx.TransportError:
             time.sleep(0.1)
     raise AssertionError("the server did not become ready in a minute")
-
-
-@pytest.fixture(scope="module")
-def cli(tmp_path_factory: pytest.TempPathFactory) -> Cli:
-    """The command line in a new folder that the tests of a file share."""
-    return Cli(tmp_path_factory.mktemp("project"))
