@@ -12,8 +12,10 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from commands import Cli
+from leadgate.app.wire import Home
 from leadgate.storage.postgres.migrate import migrate
 from leadgate.storage.postgres.server import start_embedded
+from workshop import make_home, train_version
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
@@ -87,3 +89,14 @@ def _url(server: str, name: str) -> str:
 def cli(tmp_path_factory: pytest.TempPathFactory) -> Cli:
     """The command line in a new folder that the tests of a file share."""
     return Cli(tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture(scope="session")
+def workshop(server: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """A project of 3,000 simulated leads with two versions, for tests that only read: 1 champion, 2 challenger."""
+    databases = _database(server, template)
+    home = make_home(tmp_path_factory.mktemp("workshop"), next(databases))
+    for kind in ("logistic_regression", "hist_gradient_boosting"):
+        train_version(home, kind)
+    yield home
+    next(databases, None)

@@ -66,7 +66,7 @@ def test_a_fifth_to_a_quarter_converts_and_the_best_auc_is_as_promised(seed: int
 
 
 def test_trees_beat_a_line_and_nobody_beats_the_truth() -> None:
-    """12,000 leads: logistic regression about 0.81, boosting about 0.85, a clear step apart, and the truth above both."""
+    """12,000 leads: a line about 0.81, boosting about 0.85, a clear step apart, and the truth above both."""
     learnt, held = simulated(12_000, 5), simulated(20_000, 6)
     found = {}
     for kind in ("logistic_regression", "hist_gradient_boosting"):

@@ -56,7 +56,8 @@ def _linear(model: Linear, names: dict[str, Any]) -> list[str]:
         lines += _linear_number(number)
     for category in model.categories:
         i = category.feature
-        weights: dict[str | None, float] = {**category.weights, None: category.missing}
+        weights = dict[str | None, float](category.weights.items())
+        weights[None] = category.missing
         names[f"w{i}"] = weights.get
         lines.append(f"    s += w{i}(x{i}, {category.unknown!r})")
     return lines
@@ -80,7 +81,8 @@ def _trees(model: Trees, names: dict[str, Any]) -> list[str]:
     lines = []
     for c in model.categories:
         if c.feature in used:
-            codes: dict[str | None, int] = {**c.codes, None: c.missing}
+            codes = dict[str | None, int](c.codes.items())
+            codes[None] = c.missing
             names[f"k{c.feature}"] = codes.get
             lines.append(f"    c{c.feature} = k{c.feature}(x{c.feature}, {c.unknown})")
     lines += [f"    if x{i} is None: x{i} = nan" for i in sorted(used - coded)]
