@@ -200,10 +200,10 @@ def test_deep_trees_are_scored_too() -> None:
     chain = Tree(
         feature=feature,
         code=(-1,) * len(feature),
-        number=tuple(x for i in range(depth) for x in (float(i), float(i))) + (float(depth),),
+        number=(*tuple(x for i in range(depth) for x in (float(i), float(i))), float(depth)),
         missing_left=(False,) * len(feature),
-        left=tuple(x for i in range(depth) for x in (2 * i + 1, -1)) + (-1,),
-        right=tuple(x for i in range(depth) for x in (2 * i + 2, -1)) + (-1,),
+        left=(*tuple(x for i in range(depth) for x in (2 * i + 1, -1)), -1),
+        right=(*tuple(x for i in range(depth) for x in (2 * i + 2, -1)), -1),
     )
     model = Trees(baseline=0.0, categories=(), trees=(chain,))
     program = Program(format=1, features=("x",), model=model, calibration=None, calibrates="sum")

@@ -1,7 +1,7 @@
 """Reads fitted gradient-boosted trees (quiet)."""
 
 from collections.abc import Iterator
-from math import isfinite
+from math import isfinite, nextafter
 from typing import Any
 
 from leadgate.compiled.program import Tree, Trees
@@ -9,6 +9,9 @@ from leadgate.compiled.reading import Encoded, require
 
 _LARGEST = 1.7976931348623157e308
 """The largest finite float."""
+
+_LIGHTGBM_ZERO = 1.0000000180025095e-35
+_LIGHTGBM_INFINITY = 1e300
 
 MOST_NODES = 200_000
 """Larger ensembles would make a scorer of hundreds of megabytes."""
@@ -104,10 +107,25 @@ def _lightgbm_tree(root: dict[str, Any], columns: Encoded) -> Tree:
 def _lightgbm_split(growing: _Growing, node: dict[str, Any]) -> int:
     require(node["decision_type"] == "<=", f"a split is {node['decision_type']!r}, not numeric")
     require(node["missing_type"] in ("None", "NaN"), "zero is treated as missing")
-    threshold = float(node["threshold"])
+    threshold = _effective(float(node["threshold"]))
     # Without missing values in training, LightGBM reads a missing one as 0.
     missing_left = bool(node["default_left"]) if node["missing_type"] == "NaN" else threshold >= 0.0
     return growing.split(int(node["split_feature"]), threshold, missing_left=missing_left)
+
+
+def _effective(threshold: float) -> float:
+    """The threshold of LightGBM's own comparison, for values as they are given.
+
+    Before it compares, LightGBM takes every value up to 1e-35 (as float32) from 0 for 0; and its dump writes infinity
+    as 1e300.
+    """
+    if threshold >= _LIGHTGBM_INFINITY:
+        return float("inf")
+    if 0 <= threshold < _LIGHTGBM_ZERO:
+        return _LIGHTGBM_ZERO
+    if -_LIGHTGBM_ZERO <= threshold < 0:
+        return nextafter(-_LIGHTGBM_ZERO, float("-inf"))
+    return threshold
 
 
 def _trees(baseline: float, columns: Encoded, trees: tuple[Tree, ...]) -> Trees:

@@ -1,77 +1,44 @@
 """Looks at a file of leads and says what each column is (quiet)."""
 
-import difflib
-import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import StrEnum
-from math import ceil, floor, log10
+from math import ceil, isfinite
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from leadgate.errors import BadFileError
-from leadgate.leads.leakage import Signs, signs_of
+from leadgate.leads.leakage import placeholder_of, signs_of
+from leadgate.leads.naming import names_a_code, names_a_person, names_an_id, segment_rank
+from leadgate.leads.reading import Reading, read_column
+from leadgate.leads.roles import (
+    Guess,
+    choose_converted,
+    guess_id,
+    guess_target,
+    guess_timestamp,
+    require_columns,
+    require_times,
+)
 from leadgate.leads.schema import FeatureType
 from leadgate.leads.split import hash_holdout
-from leadgate.leads.values import parse_feature, parse_target, parse_time
+from leadgate.leads.values import is_opaque, parse_feature, parse_target
 
 _MOST_CATEGORIES = 1_000
 _JUDGED_SHARE = 0.3
 """Share of the leads on which a column's ranking is judged; its rates come from the others."""
-
-_TARGET_NAMES = (
-    *("converted", "conversion", "is_converted", "lead_converted", "target", "label", "won", "is_won", "deal_won"),
-    *("is_customer", "customer", "y", "outcome", "purchased", "subscribed"),
-)
-_WON_WORDS = frozenset(
-    {
-        "won",
-        "converted",
-        "customer",
-        "success",
-        "successful",
-        "subscribed",
-        "accepted",
-        "paid",
-        "sold",
-        "closed_won",
-        "yes",
-    }
-)
-_CREATED_WORDS = frozenset(
-    {
-        "created",
-        "date",
-        "time",
-        "timestamp",
-        "received",
-        "inquiry",
-        "submitted",
-        "entered",
-        "registered",
-        "signup",
-        "day",
-    }
-)
-_CHANGED_WORDS = frozenset(
-    {"last", "updated", "modified", "closed", "close", "converted", "ended", "end", "due", "next", "won", "lost"}
-)
-_ID_WORDS = frozenset({"id", "uuid", "guid", "key", "number", "no", "nr", "num", "identifier"})
-_SEGMENT_WORDS = (
-    "source",
-    "industry",
-    "region",
-    "country",
-    "channel",
-    "segment",
-    "sector",
-    "origin",
-    "market",
-    "job",
-    "contact",
-)
+_NUMERIC_SHARE = 0.99
+_UNIQUE_SHARE = 0.9
+_FEWEST = 20
+"""Values that all differ say nothing about a column with fewer rows than this."""
+_LONG_TEXT = 50
+_SLIPS = 0.001
+"""One negative value in a thousand is a slip, not a sign that the quantity can be negative."""
+_SEGMENTS = 3
+_SEGMENT_SIZE = range(2, 13)
 
 
 class Role(StrEnum):
@@ -96,13 +63,16 @@ class Column:
     missing: float
     """Share of the rows without a value."""
     distinct: int
+    """Different values."""
     auc: float | None
     """Of this column alone; None for what is no feature."""
     reasons: tuple[str, ...]
-    """Why it is left out, or suspect, or worth a look."""
+    """Why it has this role, is left out, is suspect, or is worth a look."""
     range: tuple[float, float] | None = None
     """Plausible values of a number: wider than those of the file."""
     categories: tuple[str, ...] | None = None
+    allowed_missing: float | None = None
+    """Largest share of an import that may lack the value: above that of the file. None for what is no feature."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,14 +81,18 @@ class Inspection:
 
     rows: int
     converted: int
+    """Leads that did."""
     labelled: int
+    """Leads whose outcome is known."""
     id: str
     timestamp: str | None
     target: str
     converted_when: str | None
     """The target's value that means "converted", when it is not one of true/yes/1."""
     columns: tuple[Column, ...]
+    """In the order of the file."""
     segments: tuple[str, ...]
+    """Features by which figures are broken down."""
 
 
 def inspect(
@@ -134,246 +108,187 @@ def inspect(
     ``file`` names the file in messages; the other arguments overrule a guess. Raises BadFileError when no id or target
     can be found, when the target does not have two values, or when nothing is left to learn from.
     """
-    for option, name in (("--id", id_column), ("--target", target), ("--timestamp", timestamp)):
-        _require(frame, file, option, name)
-    target = target or _guess_target(frame, file, {id_column, timestamp})
-    converted_when = _converted_when(frame[target], file, target)
-    label = parse_target(frame[target], converted_when).values
-    timestamp = timestamp or _guess_timestamp(frame, {target, id_column})
-    id_column = id_column or _guess_id(frame, file, {target, timestamp})
-    held = hash_holdout(frame[id_column].cast(pl.String).fill_null(""), [None] * frame.height, _JUDGED_SHARE)
-    roles = {id_column: Role.ID, target: Role.TARGET}
-    if timestamp:
-        roles[timestamp] = Role.TIMESTAMP
-    known = label.is_not_null().to_numpy()
-    columns = tuple(
-        _plain(frame[name], roles[name]) if name in roles else _feature(frame[name], label, known, held)
-        for name in frame.columns
+    columns = [read_column(series) for series in frame.iter_columns()]
+    require_columns(columns, file, {"--id": id_column, "--target": target, "--timestamp": timestamp})
+    roles = _roles(columns, file, id_column, target, timestamp)
+    by_role = {role: next((c for c in columns if c.name == guess.name), None) for role, guess in roles.items()}
+    id_, goal = by_role[Role.ID], by_role[Role.TARGET]
+    assert id_ is not None
+    assert goal is not None
+    converted_when = choose_converted(goal, file)
+    label = parse_target(goal.raw, converted_when).values
+    held = hash_holdout(id_.text.fill_null(""), [None] * frame.height, _JUDGED_SHARE)
+    named = {guess.name: (role, guess.reason) for role, guess in roles.items()}
+    found = tuple(
+        _plain(column, *named[column.name]) if column.name in named else _feature(column, label, held)
+        for column in columns
     )
-    if not any(column.role is Role.FEATURE for column in columns):
-        raise BadFileError(
-            f"{file}: no column is left to learn from; see leadgate's reasons with other --id or --target."
-        )
+    _require_features(found, file)
     return Inspection(
         rows=frame.height,
         converted=int(label.sum()),
-        labelled=int(known.sum()),
-        id=id_column,
-        timestamp=timestamp,
-        target=target,
+        labelled=len(label) - label.null_count(),
+        id=id_.name,
+        timestamp=roles[Role.TIMESTAMP].name if Role.TIMESTAMP in roles else None,
+        target=goal.name,
         converted_when=converted_when,
-        columns=columns,
-        segments=tuple(_segments(columns)),
+        columns=found,
+        segments=_segments(found),
     )
 
 
-def words_of(name: str) -> list[str]:
-    """The words of a column's name, in small letters: ``LeadSource_id`` gives lead, source, id."""
-    return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name)]
+def _roles(
+    columns: Sequence[Reading], file: str, id_column: str | None, target: str | None, timestamp: str | None
+) -> dict[Role, Guess]:
+    """Which column is id, target and time: as asked for, else guessed among the others."""
+    given = {Role.ID: id_column, Role.TARGET: target, Role.TIMESTAMP: timestamp}
+    roles = {role: Guess(name=name, reason=f"as --{role.value} says") for role, name in given.items() if name}
+
+    def free() -> list[Reading]:
+        return [column for column in columns if column.name not in {guess.name for guess in roles.values()}]
+
+    if timestamp:
+        require_times(next(column for column in columns if column.name == timestamp), file)
+    if not target:
+        roles[Role.TARGET] = guess_target(free(), file)
+    time = guess_timestamp(free())
+    if not timestamp and time:
+        roles[Role.TIMESTAMP] = time
+    if not id_column:
+        roles[Role.ID] = guess_id(free(), file)
+    return roles
 
 
-def _require(frame: pl.DataFrame, file: str, option: str, name: str | None) -> None:
-    if name is not None and name not in frame.columns:
-        near = difflib.get_close_matches(name, frame.columns, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(frame.columns)}."
-        raise BadFileError(f"{file} has no column {name!r} ({option}); {hint}")
+def _require_features(columns: Sequence[Column], file: str) -> None:
+    if any(column.role is Role.FEATURE for column in columns):
+        return
+    why = [f"{c.name!r}: {'; '.join(c.reasons)}" for c in columns if c.role in (Role.SUSPECT, Role.LEFT_OUT)]
+    raise BadFileError(
+        f"{file}: no column is left to learn from ({', '.join(why[:5]) or 'there are only id, target and time'}); "
+        "add columns that are known when a lead is scored, or name others with --id, --target or --timestamp."
+    )
 
 
-# id, target, time
-
-
-def _two_valued(frame: pl.DataFrame, taken: set[str | None]) -> list[str]:
-    free = [name for name in frame.columns if name not in taken]
-    return [name for name in free if _text(frame[name]).drop_nulls().n_unique() == 2]  # noqa: PLR2004
-
-
-def _guess_target(frame: pl.DataFrame, file: str, taken: set[str | None]) -> str:
-    for known in _TARGET_NAMES:
-        for name in frame.columns:
-            if "_".join(words_of(name)) == known and name not in taken:
-                return name
-    candidates = _two_valued(frame, taken)
-    named = [name for name in candidates if set(words_of(name)) & set(_TARGET_NAMES)]
-    if len(named) == 1:
-        return named[0]
-    some = f"columns with two values are {', '.join(candidates[:10])}" if candidates else "no column has two values"
-    raise BadFileError(f"{file}: cannot tell which column says who converted ({some}); name it with --target COLUMN.")
-
-
-def _converted_when(raw: pl.Series, file: str, target: str) -> str | None:
-    """Which value means converted; None when the words for true and false do. Raises BadFileError."""
-    text = _text(raw).drop_nulls()
-    counts = text.value_counts(sort=True)
-    values = [str(value) for value in counts[raw.name]]
-    if len(values) != 2:  # noqa: PLR2004
-        what = "no value" if not values else f"{len(values):,} values ({', '.join(map(repr, values[:5]))})"
-        what = f"one value only ({values[0]!r})" if len(values) == 1 else what
-        raise BadFileError(
-            f"{file}: the target {target!r} has {what}; it must have two, converted or not. "
-            "Mend the export, or name another column with --target COLUMN."
-        )
-    if not parse_target(raw, None).bad.any():
-        return None
-    positive = [value for value in values if "_".join(words_of(value)) in _WON_WORDS]
-    return positive[0] if len(positive) == 1 else values[-1]
-
-
-def _guess_timestamp(frame: pl.DataFrame, taken: set[str | None]) -> str | None:
-    """The column of times whose name speaks of creation; the first one otherwise, unless its name speaks of change."""
-    times = [name for name in frame.columns if name not in taken and _is_time(frame[name])]
-    created = [
-        name for name in times if set(words_of(name)) & _CREATED_WORDS and not set(words_of(name)) & _CHANGED_WORDS
-    ]
-    neutral = [name for name in times if not set(words_of(name)) & _CHANGED_WORDS]
-    return next(iter([name for name in created if "created" in words_of(name)] + created + neutral), None)
-
-
-def _is_time(raw: pl.Series) -> bool:
-    if raw.dtype.is_temporal():
-        return True
-    if raw.dtype != pl.String:
-        return False
-    sample = raw.drop_nulls().head(200)
-    if sample.is_empty() or not parse_feature(sample, FeatureType.NUMERIC).bad.all():
-        return False
-    parsed = parse_time(raw)
-    known = raw.len() - int(_text(raw).null_count())
-    return known > 0 and int(parsed.bad.sum()) <= 0.01 * known
-
-
-def _guess_id(frame: pl.DataFrame, file: str, taken: set[str | None]) -> str:
-    unique = [
-        name
-        for name in frame.columns
-        if name not in taken and frame[name].null_count() == 0 and frame[name].n_unique() == frame.height
-    ]
-    named = [name for name in unique if set(words_of(name)) & _ID_WORDS]
-    texts = [name for name in unique if frame[name].dtype == pl.String and _numeric_share(frame[name]) == 0]
-    best = sorted(named, key=lambda name: (words_of(name)[-1] != "id", frame.columns.index(name))) + texts
-    if best:
-        return best[0]
-    some = f"columns without repetition are {', '.join(unique[:10])}" if unique else "no column is without repetition"
-    like = [name for name in frame.columns if set(words_of(name)) & _ID_WORDS]
-    seen = f"; {like[0]!r} repeats or misses values" if like else ""
-    raise BadFileError(f"{file}: cannot tell which column names a lead ({some}{seen}); name it with --id COLUMN.")
-
-
-# features
-
-
-def _plain(raw: pl.Series, role: Role) -> Column:
-    return _column(raw, role)
-
-
-def _column(raw: pl.Series, role: Role, *reasons: str) -> Column:
-    text = _text(raw)
+def _plain(column: Reading, role: Role, *reasons: str) -> Column:
     return Column(
-        name=raw.name,
+        name=column.name,
         role=role,
         type=None,
-        missing=text.null_count() / max(1, len(text)),
-        distinct=text.drop_nulls().n_unique(),
+        missing=column.missing,
+        distinct=column.distinct,
         auc=None,
         reasons=reasons,
     )
 
 
-def _feature(raw: pl.Series, label: pl.Series, known: npt.NDArray[np.bool_], held: npt.NDArray[np.bool_]) -> Column:
-    why = _why_left_out(raw)
+def _feature(column: Reading, label: pl.Series, held: npt.NDArray[np.bool_]) -> Column:
+    kind = _kind(column)
+    why = next(_why_left_out(column, kind), "")
     if why:
-        return _column(raw, Role.LEFT_OUT, why)
-    kind = _kind(raw)
-    values = parse_feature(raw, kind).values
-    if kind is FeatureType.CATEGORICAL and values.drop_nulls().n_unique() > min(_MOST_CATEGORIES, len(values) // 2):
-        return _column(raw, Role.LEFT_OUT, f"free text, or too many categories ({values.n_unique():,})")
-    labels = label.filter(pl.Series(known)).to_numpy().astype(np.bool_)
-    signs = signs_of(raw.name, values.filter(pl.Series(known)), kind, labels, held[known])
-    return _judged(raw.name, values, kind, signs)
-
-
-def _judged(name: str, values: pl.Series, kind: FeatureType, signs: Signs) -> Column:
-    texts = values.drop_nulls()
-    return Column(
-        name=name,
-        role=Role.SUSPECT if signs.leaves_out else Role.FEATURE,
+        return _plain(column, Role.LEFT_OUT, why)
+    values = parse_feature(column.raw, kind).values
+    known = label.is_not_null()
+    converted = label.filter(known).to_numpy().astype(np.bool_)
+    signs = signs_of(column.name, values.filter(known), kind, converted, held[known.to_numpy()])
+    return replace(
+        _plain(column, Role.SUSPECT if signs.leaves_out else Role.FEATURE, *signs.reasons, *_remarks(column, kind)),
         type=kind,
-        missing=values.null_count() / max(1, len(values)),
-        distinct=texts.n_unique(),
         auc=signs.auc,
-        reasons=signs.reasons,
-        range=_wide_range(texts) if kind is FeatureType.NUMERIC else None,
-        categories=tuple(texts.unique().sort()) if kind is FeatureType.CATEGORICAL else None,
+        range=_wide_range(values.drop_nulls()) if kind is FeatureType.NUMERIC else None,
+        categories=tuple(values.drop_nulls().unique().sort()) if kind is FeatureType.CATEGORICAL else None,
+        allowed_missing=_allowed_missing(values.null_count() / len(values)),
     )
 
 
-def _why_left_out(raw: pl.Series) -> str:
-    text = _text(raw)
-    known = text.drop_nulls()
-    if known.is_empty():
-        return "has no value in any row"
-    if known.n_unique() == 1 and not text.null_count():
-        return f"constant (always {str(known[0])[:40]!r})"
-    if _is_time(raw):
-        return "a date or time; make a feature of it (an age in days, say) to use it"
-    nearly_unique = known.n_unique() > 0.9 * len(known) and len(known) >= 20  # noqa: PLR2004  # fewer rows say nothing
-    numeric = _numeric_share(raw) > 0.99  # noqa: PLR2004
-    if nearly_unique and (not numeric or _is_serial(raw)):
-        return f"id-like ({known.n_unique():,} different values in {len(known):,} rows)"
-    return ""
-
-
-def _is_serial(raw: pl.Series) -> bool:
-    """Whether numbers look handed out one by one: whole, and named like an id or without gaps."""
-    numbers = parse_feature(raw, FeatureType.NUMERIC).values.drop_nulls()
-    if numbers.is_empty() or bool((numbers % 1 != 0).any()) or numbers.n_unique() != len(numbers):
-        return False
-    low, high = (float(str(edge)) for edge in (numbers.min(), numbers.max()))
-    return bool(set(words_of(raw.name)) & _ID_WORDS) or high - low + 1 <= 1.1 * len(numbers)
-
-
-def _kind(raw: pl.Series) -> FeatureType:
-    text = _text(raw).drop_nulls()
-    if raw.dtype == pl.Boolean or not parse_feature(raw, FeatureType.BOOLEAN).bad.any():
+def _kind(column: Reading) -> FeatureType:
+    if column.is_boolean:
         return FeatureType.BOOLEAN
-    codes = raw.dtype == pl.String and bool(text.str.contains(r"^0\d").any())  # 007 is a code, not a number
-    if _numeric_share(raw) >= 0.99 and not codes:  # noqa: PLR2004
-        return FeatureType.NUMERIC
-    return FeatureType.CATEGORICAL
+    # 007 is a code and no number, and so are postcodes and the ids of other things, however they are written.
+    coded = column.raw.dtype == pl.String and bool(column.text.str.contains(r"^0\d+$").any())
+    coded |= names_a_code(column.name) and column.is_whole
+    return FeatureType.NUMERIC if column.numeric_share >= _NUMERIC_SHARE and not coded else FeatureType.CATEGORICAL
 
 
-def _numeric_share(raw: pl.Series) -> float:
-    known = len(raw) - int(_text(raw).null_count())
-    parsed = parse_feature(raw, FeatureType.NUMERIC)
-    return 1 - int(parsed.bad.sum()) / known if known else 0.0
+def _why_left_out(column: Reading, kind: FeatureType) -> Iterator[str]:
+    """Why a column is no feature, the plainest reason first; nothing when it is one."""
+    if not column.known:
+        yield "lists, records or bytes" if is_opaque(column.raw) else "has no value in any row"
+    if column.distinct == 1 and not column.missing:
+        yield f"constant (always {str(column.text[0])[:40]!r})"
+    if column.times is not None:
+        yield "a date or time; to use it, make a number of it, such as an age in days"
+    if kind is FeatureType.BOOLEAN:
+        return
+    how_many = f"{column.distinct:,} different values in {column.known:,} rows"
+    unique = column.known >= _FEWEST and column.distinct > _UNIQUE_SHARE * column.known
+    if unique and (kind is FeatureType.CATEGORICAL or _is_assigned(column)):
+        yield f"id-like ({how_many})"
+    if names_a_person(column.name) and column.distinct > _FEWEST:
+        yield f"personal or contact data by its name ({how_many})"
+    if kind is FeatureType.CATEGORICAL:
+        yield from _why_too_many(column, how_many)
 
 
-def _text(raw: pl.Series) -> pl.Series:
-    return parse_feature(raw, FeatureType.CATEGORICAL).values
+def _why_too_many(column: Reading, how_many: str) -> Iterator[str]:
+    if 1 / 2 < column.numeric_share < 1 and column.distinct > _MOST_CATEGORIES:
+        words = column.text.filter(column.numbers.bad)
+        share, seen = 1 - column.numeric_share, str(words.mode().sort()[0])[:40]
+        yield f"numbers with words among them ({share:.1%} are not numbers, such as {seen!r}); clean it to use it"
+    if column.distinct > _MOST_CATEGORIES or (column.known >= _FEWEST and column.distinct > column.known / 2):
+        yield f"free text, or too many categories ({how_many})"
+    lengths = column.text.str.len_chars().drop_nulls()
+    if column.distinct > _FEWEST and float(lengths.quantile(0.5) or 0) > _LONG_TEXT:
+        yield f"free text ({how_many})"
 
 
-def _wide_range(numbers: pl.Series) -> tuple[float, float]:
+def _is_assigned(column: Reading) -> bool:
+    """Whether numbers look handed out: whole, and named like an id, or without gaps, or as long as phone numbers."""
+    if not column.is_whole:
+        return False
+    numbers = column.numbers.values.drop_nulls()
+    low, high = (float(edge) for edge in (numbers.min(), numbers.max()))  # type: ignore[arg-type]
+    gapless = high - low + 1 <= 1.1 * len(numbers)
+    return gapless or names_an_id(column.name) or names_a_person(column.name) or low >= 1e8  # noqa: PLR2004
+
+
+def _remarks(column: Reading, kind: FeatureType) -> Iterator[str]:
+    """What is worth a look, whatever the outcome."""
+    if kind is FeatureType.NUMERIC and column.numbers.bad.any():
+        seen = str(column.text.filter(column.numbers.bad).mode().sort()[0])[:40]
+        yield f"{int(column.numbers.bad.sum()):,} values are no numbers, such as {seen!r}; an import refuses those rows"
+    placeholder = placeholder_of(column.text) if kind is FeatureType.CATEGORICAL else None
+    if placeholder is not None:
+        yield f"{placeholder!r} seems to mean that nobody chose; it is taken as a category"
+
+
+def _allowed_missing(observed: float) -> float:
+    """Half as much again as the file lacks, and two in a hundred more; rounded up to whole percent, at most all."""
+    percent = Decimal(repr(observed)) * 150 + 2
+    return min(100, ceil(percent)) / 100
+
+
+def _wide_range(numbers: pl.Series) -> tuple[float, float] | None:
     """A range with room: a value somewhat beyond the file's is no mistake; rounded outwards to two digits."""
-    low, high = (float(str(edge)) for edge in (numbers.min(), numbers.max()))
-    span = high - low or abs(high) or 1.0
-    # One negative value in a thousand is a slip, not a sign that the quantity can be negative.
-    never_negative = bool((numbers < 0).sum() <= 0.001 * len(numbers))
-    return (0.0 if never_negative else _outwards(low - span, floor)), _outwards(high + span, ceil)
+    low, high = (float(edge) for edge in (numbers.min(), numbers.max()))  # type: ignore[arg-type]
+    span = (high - low) or abs(high) or 1.0
+    never_negative = int((numbers < 0).sum()) <= _SLIPS * len(numbers)
+    wide = 0.0 if never_negative else _outwards(low - span, ROUND_FLOOR), _outwards(high + span, ROUND_CEILING)
+    return wide if all(map(isfinite, wide)) else None
 
 
-def _outwards(value: float, rounding: Callable[[float], int]) -> float:
-    if value == 0:
-        return 0.0
-    step = 10.0 ** (floor(log10(abs(value))) - 1)
-    rounded = float(rounding(value / step)) * step
-    return float(f"{rounded:.12g}")
+def _outwards(value: float, rounding: str) -> float:
+    exact = Decimal(repr(value))
+    if not exact or not exact.is_finite():
+        return value
+    return float(exact.quantize(Decimal(1).scaleb(exact.adjusted() - 1), rounding))
 
 
-def _segments(columns: tuple[Column, ...]) -> Iterator[str]:
-    """Up to three categorical features that people speak of, in the order of the list above."""
+def _segments(columns: Sequence[Column]) -> tuple[str, ...]:
+    """Up to three features of few categories that people break figures down by; without such names, the first ones."""
     fit = [
-        c
-        for c in columns
-        if c.role is Role.FEATURE and c.type is FeatureType.CATEGORICAL and 2 <= c.distinct <= 12  # noqa: PLR2004
+        column.name
+        for column in columns
+        if column.role is Role.FEATURE and column.type is FeatureType.CATEGORICAL and column.distinct in _SEGMENT_SIZE
     ]
-    ranks = {c.name: [i for i, word in enumerate(_SEGMENT_WORDS) if word in words_of(c.name)] for c in fit}
-    yield from sorted((name for name, rank in ranks.items() if rank), key=lambda name: ranks[name][0])[:3]
+    ranked = {name: rank for name in fit if (rank := segment_rank(name)) is not None}
+    return tuple((sorted(ranked, key=lambda name: ranked[name]) or fit)[:_SEGMENTS])

@@ -1,9 +1,7 @@
 """Writes what an inspection found as a leadgate.yaml that teaches its reader (quiet)."""
 
-import json
 import re
 from collections.abc import Iterator
-from math import ceil
 
 import yaml
 
@@ -13,8 +11,8 @@ from leadgate.leads.schema import FeatureType
 _LISTED_CATEGORIES = 30
 
 
-def write_yaml(inspection: Inspection, *, source: str, name: str) -> str:
-    """The text of a leadgate.yaml; ``source`` names the file that was looked at."""
+def write_yaml(inspection: Inspection, *, source: str, name: str = "lead-scoring") -> str:
+    """The text of a leadgate.yaml; ``source`` names the file that was looked at, ``name`` the registered model."""
     found = {role: [c for c in inspection.columns if c.role is role] for role in Role}
     return "\n".join(
         [
@@ -54,34 +52,37 @@ def _head(inspection: Inspection, source: str, name: str) -> list[str]:
     rate = inspection.converted / max(1, inspection.labelled)
     return [
         (
-            f"# Written by `leadgate init` from {source}: {inspection.rows:,} leads, {rate:.1%} of the "
+            f"# Written by `leadgate init` from {_one_line(source)}: {inspection.rows:,} leads, {rate:.1%} of the "
             f"{inspection.labelled:,} labelled ones converted."
         ),
         "# It is yours: read it, change it, keep it in Git. A misspelt key is an error that names the nearest.",
-        f"name: {name}  # of the registered model",
+        f"name: {quote(name)}  # of the registered model",
         "",
     ]
 
 
 def _lead(inspection: Inspection) -> list[str]:
-    when = inspection.converted_when
-    timestamp = inspection.timestamp
+    why = {c.role: _one_line("; ".join(c.reasons)) for c in inspection.columns if c.type is None}
+    when, timestamp = inspection.converted_when, inspection.timestamp
     return [
+        "# What a lead is. id, timestamp and target were chosen by `leadgate init`; name another column to change one,",
+        "# or run init again with --id, --timestamp or --target.",
         "lead:",
-        f"  id: {quote(inspection.id)}  # guessed: names a lead, without repetition",
-        f"  timestamp: {quote(timestamp)}  # guessed: when the lead was created"
+        f"  id: {quote(inspection.id)}  # names a lead; {why[Role.ID]}",
+        f"  timestamp: {quote(timestamp)}  # when the lead was created; {why[Role.TIMESTAMP]}"
         if timestamp
         else "  # timestamp: COLUMN  # no column with the time of creation was found; splits by time need one",
-        f"  target: {quote(inspection.target)}  # guessed: did it convert? An empty cell is not known yet",
-        f"  converted_when: {quote(when)}  # the value that means yes; any other is no"
-        if when
+        f"  target: {quote(inspection.target)}  # did it convert? An empty cell is not known yet; {why[Role.TARGET]}",
+        f"  converted_when: {quote(when)}  # the target's value that means yes; any other is no"
+        if when is not None
         else "  # converted_when: VALUE  # not needed: the target has true/false, yes/no or 1/0",
+        "",
     ]
 
 
 def _feature(column: Column) -> Iterator[str]:
     if column.reasons:
-        yield f"    # check: {'; '.join(column.reasons)}"
+        yield f"    # check: {_one_line('; '.join(column.reasons))}"
     yield f"    {quote(column.name)}: {{{', '.join(_settings(column))}}}"
 
 
@@ -91,7 +92,7 @@ def _suspects(columns: list[Column]) -> Iterator[str]:
     yield "    # Leakage suspects: they seem to know the outcome, as columns do that are filled in as a deal goes on."
     yield "    # Say `use: true` where the value is known, just so, at the moment a new lead is scored."
     for column in columns:
-        yield f"    # suspect: {'; '.join(column.reasons)}"
+        yield f"    # suspect: {_one_line('; '.join(column.reasons))}"
         yield f"    {quote(column.name)}: {{{', '.join(['use: false', *_settings(column)])}}}"
 
 
@@ -99,16 +100,15 @@ def _left_out(columns: list[Column]) -> Iterator[str]:
     if columns:
         yield "    # Left out altogether; declare one here to take it in:"
     for column in columns:
-        yield f"    #   {_one_line(column.name)}: {_one_line('; '.join(column.reasons))}"
+        yield f"    #   {quote(column.name)}: {_one_line('; '.join(column.reasons))}"
 
 
 def _settings(column: Column) -> Iterator[str]:
     assert column.type is not None
     yield f"type: {column.type.value}"
     if column.range is not None:
-        yield f"range: [{column.range[0]:.12g}, {column.range[1]:.12g}]"
-    allowed = min(1.0, ceil((column.missing * 1.5 + 0.02) * 100 - 1e-9) / 100)
-    yield f"missing: {allowed:g}"
+        yield f"range: [{_number(column.range[0])}, {_number(column.range[1])}]"
+    yield f"missing: {1.0 if column.allowed_missing is None else column.allowed_missing:g}"
     listed = column.type is FeatureType.CATEGORICAL and column.categories is not None
     if listed and column.categories and len(column.categories) <= _LISTED_CATEGORIES:
         yield f"categories: [{', '.join(quote(category) for category in column.categories)}]"
@@ -116,41 +116,55 @@ def _settings(column: Column) -> Iterator[str]:
 
 def _segments(inspection: Inspection) -> list[str]:
     names = ", ".join(quote(name) for name in inspection.segments)
-    return ["  # Every evaluation is broken down by these as well.", f"  segments: [{names}]", ""]
+    return ["", "  # Every evaluation is broken down by these, too.", f"  segments: [{names}]", ""]
 
 
 def quote(text: str) -> str:
-    """A YAML scalar that reads back as this very text."""
+    """A YAML scalar, on one line, that reads back as this very text."""
     plain = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", text)
     if plain and yaml.safe_load(text) == text:
         return text
-    return json.dumps(text, ensure_ascii=True)
+    dumped: str = yaml.safe_dump(text, default_style='"', allow_unicode=True, width=float("inf"))
+    return dumped.rstrip("\n")
+
+
+def _number(value: float) -> str:
+    """A YAML number that reads back as this very float; YAML 1.1 wants a point before an exponent."""
+    text = f"{value:.15g}"
+    return f"{text.replace('e', '.0e')}" if "e" in text and "." not in text else text
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    """Text that is safe in a comment: no line ends, nothing that YAML forbids."""
+    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
 
 
 _TAIL = """\
+# What an import tolerates.
 imports:
   quarantine_limit: 0.01  # share of bad rows above which a whole file is refused
 
+# How the leads that judge a model are set apart.
 split:
   by: hash      # by id and date: a held-out lead stays held out as leads are added; `time` holds out the latest
   holdout: 0.2  # share of the labelled leads that no model is trained on
 
+# What is trained.
 model:
   kind: logistic_regression  # or hist_gradient_boosting, lightgbm
   hyperparameters: {}        # of the estimator, such as {C: 0.5} or {max_iter: 200, learning_rate: 0.05}
   calibration: none          # or sigmoid, isotonic: corrects probabilities that are too bold or too timid
   rare_below: 10             # categories of fewer training leads are taken together
-  seed: 42
+  max_categories: 100        # of one feature; the rarer ones beyond that are taken together, too
+  seed: 42                   # the same data and seed give the same model
 
+# Where a score becomes a priority, or a decision.
 thresholds:
   high: 0.7      # priority is high above this score
   medium: 0.4    # medium above this one, else low
   decision: 0.5  # precision and recall count a lead above it as "will convert"
 
+# How what became of a lead is matched to its scores.
 outcomes:
   window_days: 60         # an outcome counts for a score when it comes within this many days after it
   silence_means: unknown  # or not_converted, where the CRM reports wins only

@@ -6,21 +6,21 @@ import polars as pl
 
 from leadgate.leads.schema import FALSE_WORDS, MISSING_WORDS, TRUE_WORDS, FeatureType
 
-_TIME = pl.Datetime("us", "UTC")
-_ISO = (
-    "%Y-%m-%dT%H:%M:%S%.f%:z",
-    "%Y-%m-%dT%H:%M%:z",
-    "%Y-%m-%d %H:%M:%S%.f%:z",
+_UTC = pl.Datetime("us", "UTC")
+_SAFE_WHOLE = 2.0**53
+"""Above it a float is not one whole number but the nearest of several."""
+_MONTHS = 12
+
+# What Python's str.strip takes away: a file and a request must read alike, and Polars spares the four separators.
+_BLANKS = "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B)))
+_BLANKS += "\u2028\u2029\u202f\u205f\u3000"
+
+_SLASHED = r"^(\d{1,2})/(\d{1,2})/(\d{4})"
+_MOMENT = (
+    r"(?i)^(?<year>[1-9]\d{3})-(?<month>\d{1,2})-(?<day>\d{1,2})"
+    r"(?:(?:T|,? +)(?<hour>\d{1,2}):(?<minute>\d{2})(?::(?<second>\d{2})(?<fraction>[.,]\d{1,9})?)?"
+    r"(?: ?(?<half>[AP])\.?M\.?)? ?(?<zone>Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?)?$"
 )
-_NAIVE = (
-    "%Y-%m-%dT%H:%M:%S%.f",
-    "%Y-%m-%d %H:%M:%S%.f",
-    "%Y-%m-%dT%H:%M",
-    "%Y-%m-%d %H:%M",
-    "%d.%m.%Y %H:%M:%S",
-    "%d.%m.%Y %H:%M",
-)
-_DATES = ("%Y-%m-%d", "%d.%m.%Y", "%Y/%m/%d", "%Y%m%d")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +34,13 @@ class Parsed:
 
 
 def parse_feature(raw: pl.Series, kind: FeatureType) -> Parsed:
-    """Read a column as numbers (float64, finite), text or booleans."""
+    """Read a column as numbers (float64, finite), text or booleans; gives as many values as the column has."""
     match kind:
         case FeatureType.NUMERIC:
             return _numbers(raw)
         case FeatureType.CATEGORICAL:
-            return Parsed(values=_text(raw), bad=_nowhere(raw))
+            values = _text(raw)
+            return Parsed(values=values, bad=_unreadable(raw, values) if is_opaque(raw) else _nowhere(raw))
         case FeatureType.BOOLEAN:
             return _booleans(raw)
 
@@ -57,45 +58,87 @@ def parse_target(raw: pl.Series, converted_when: str | None) -> Parsed:
 
 
 def parse_time(raw: pl.Series) -> Parsed:
-    """Read a column as times in UTC; a time without a zone is taken as UTC.
+    """Read a column as times in UTC, to the microsecond; a time without a zone is taken as UTC.
 
-    ISO 8601, ``YYYY-MM-DD``, ``DD.MM.YYYY``, each with or without a time, and dates with slashes: day first where any
-    first number is above 12, else month first.
+    ISO 8601, ``YYYY-MM-DD``, ``YYYY/MM/DD``, ``YYYYMMDD``, ``DD.MM.YYYY`` and dates with slashes, each with or without
+    a time. Slashes are read alike in the whole column: day first where more first than second numbers are above 12,
+    else month first.
     """
     if isinstance(raw.dtype, pl.Datetime):
         zoned = raw if raw.dtype.time_zone else raw.dt.replace_time_zone("UTC")
-        return Parsed(values=zoned.dt.convert_time_zone("UTC").cast(_TIME), bad=_nowhere(raw))
+        return Parsed(values=zoned.dt.convert_time_zone("UTC").cast(_UTC), bad=_nowhere(raw))
     if raw.dtype == pl.Date:
         return Parsed(values=raw.cast(pl.Datetime("us")).dt.replace_time_zone("UTC"), bad=_nowhere(raw))
     text = _text(raw)
-    # Every form is tried on every cell; a Z is the zone +00:00.
-    plain = text.str.replace(r"Z$", "+00:00").alias("t")
-    tries = [pl.col("t").str.to_datetime(form, time_unit="us", strict=False) for form in _ISO]
-    naive = [pl.col("t").str.to_datetime(form, time_unit="us", strict=False) for form in (*_NAIVE, *_slashed(text))]
-    dates = [
-        pl.col("t").str.to_date(form, strict=False).cast(pl.Datetime("us")) for form in (*_DATES, *_slash_dates(text))
-    ]
-    utc = [e.dt.convert_time_zone("UTC") for e in tries] + [e.dt.replace_time_zone("UTC") for e in (*naive, *dates)]
-    values = plain.to_frame().select(pl.coalesce(utc).cast(_TIME))["t"].alias(raw.name)
-    return Parsed(values=values, bad=values.is_null() & text.is_not_null())
+    parts = _year_first(text).str.extract_groups(_MOMENT).struct.unnest()
+    values = parts.select(_assembled().str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%:z", time_unit="us", strict=False))
+    read = values.to_series().cast(_UTC).alias(raw.name)
+    return Parsed(values=read, bad=_unreadable(raw, read) if is_opaque(raw) else text.is_not_null() & read.is_null())
 
 
-def _slash_dates(text: pl.Series) -> tuple[str, ...]:
-    first = text.str.extract(r"^(\d{1,2})/\d{1,2}/\d{4}", 1).cast(pl.Int32, strict=False).max()
-    return ("%d/%m/%Y",) if isinstance(first, int) and first > 12 else ("%m/%d/%Y",)  # noqa: PLR2004  # months
+def _year_first(text: pl.Series) -> pl.Series:
+    """Dates of every form as year-month-day, with what follows them."""
+    slashed = "$3-$2-$1" if _is_day_first(text) else "$3-$1-$2"
+    return (
+        text.str.replace(r"^(\d{4})/(\d{1,2})/(\d{1,2})", "$1-$2-$3")
+        .str.replace(r"^(\d{4})(\d{2})(\d{2})(T|$)", "$1-$2-$3$4")
+        .str.replace(r"^(\d{1,2})\.(\d{1,2})\.(\d{4})", "$3-$2-$1")
+        .str.replace(_SLASHED, slashed)
+    )
 
 
-def _slashed(text: pl.Series) -> tuple[str, ...]:
-    return tuple(f"{date} {time}" for date in _slash_dates(text) for time in ("%H:%M:%S", "%H:%M"))
+def _is_day_first(text: pl.Series) -> bool:
+    first, second = (text.str.extract(_SLASHED, i).cast(pl.Int32) for i in (1, 2))
+    return int((first > _MONTHS).sum()) > int((second > _MONTHS).sum())
+
+
+def _assembled() -> pl.Expr:
+    """The parts of a moment as ISO 8601 with a zone; null when there are none."""
+    hour = pl.col("hour").cast(pl.Int32).fill_null(0)
+    half = pl.col("half").str.to_uppercase()
+    in_day = pl.when(half.is_null()).then(hour).when(hour.is_between(1, _MONTHS)).then(hour % 12 + 12 * (half == "P"))
+    sign_and_digits = pl.col("zone").str.replace(r"(?i)^(?:Z|UTC|GMT)$", "+0000").str.replace(":", "", literal=True)
+    zone = sign_and_digits.fill_null("+0000").str.pad_end(5, "0")
+    return pl.concat_str(
+        pl.col("year"),
+        pl.lit("-"),
+        pl.col("month").str.zfill(2),
+        pl.lit("-"),
+        pl.col("day").str.zfill(2),
+        pl.lit("T"),
+        in_day.cast(pl.String).str.zfill(2),
+        pl.lit(":"),
+        pl.col("minute").fill_null("00"),
+        pl.lit(":"),
+        pl.col("second").fill_null("00"),
+        pl.col("fraction").str.replace(",", ".", literal=True).fill_null(""),
+        zone,
+    )
 
 
 def _text(raw: pl.Series) -> pl.Series:
     """As text without surrounding blanks; the words for "no value" are null. ``text.clean_text`` is its twin."""
-    whole = raw.dtype.is_float() and bool((raw.drop_nulls().drop_nans() % 1 == 0).all())
-    as_text = (raw.cast(pl.Int64, strict=False) if whole else raw).cast(pl.String).str.strip_chars()
-    frame = as_text.alias("t").to_frame()
+    if is_opaque(raw):
+        return pl.Series(raw.name, [None], dtype=pl.String).new_from_index(0, len(raw))
+    if raw.dtype == pl.Boolean:
+        return raw.cast(pl.String)
+    stripped = _whole(raw).cast(pl.String).str.strip_chars(_BLANKS).alias("t").to_frame()
     is_missing = pl.col("t").str.to_lowercase().is_in(sorted(MISSING_WORDS))
-    return frame.select(pl.when(~is_missing).then("t"))["t"].alias(raw.name)
+    return stripped.select(pl.when(~is_missing).then("t"))["t"].alias(raw.name)
+
+
+def _whole(raw: pl.Series) -> pl.Series:
+    """Whole numbers that a typed file holds as floats or decimals, as integers: the category is "3", not "3.0"."""
+    if not (raw.dtype.is_float() or raw.dtype.is_decimal()):
+        return raw
+    known = raw.cast(pl.Float64).drop_nulls().drop_nans()
+    whole = bool(((known % 1 == 0) & (known.abs() < _SAFE_WHOLE)).all())
+    return raw.cast(pl.Float64).fill_nan(None).cast(pl.Int64) if whole else raw
+
+
+def is_opaque(raw: pl.Series) -> bool:
+    """Whether a column holds lists, records or bytes: no values of a lead."""
+    return raw.dtype.is_nested() or raw.dtype in (pl.Binary, pl.Object)
 
 
 def _numbers(raw: pl.Series) -> Parsed:
@@ -106,6 +149,7 @@ def _numbers(raw: pl.Series) -> Parsed:
         text = _text(raw)
         values = text.cast(pl.Float64, strict=False)
         bad = text.is_not_null() & ~values.is_finite().fill_null(value=False)
+        bad = _unreadable(raw, text) if is_opaque(raw) else bad
     frame = pl.DataFrame({"v": values, "bad": bad})
     return Parsed(values=frame.select(pl.when(~pl.col("bad")).then("v"))["v"].alias(raw.name), bad=bad)
 
@@ -113,10 +157,17 @@ def _numbers(raw: pl.Series) -> Parsed:
 def _booleans(raw: pl.Series) -> Parsed:
     if raw.dtype == pl.Boolean:
         return Parsed(values=raw, bad=_nowhere(raw))
-    text = _text(raw).str.to_lowercase().alias("t")
+    known = _text(raw)
+    text = known.str.to_lowercase().alias("t")
     is_true, is_false = pl.col("t").is_in(sorted(TRUE_WORDS)), pl.col("t").is_in(sorted(FALSE_WORDS))
-    values = text.to_frame().select(pl.when(is_true).then(True).when(is_false).then(False))["literal"].alias(raw.name)
-    return Parsed(values=values, bad=text.is_not_null() & values.is_null())
+    read = pl.when(is_true).then(pl.lit(value=True)).when(is_false).then(pl.lit(value=False)).alias(raw.name)
+    values = text.to_frame().select(read)[raw.name]
+    bad = _unreadable(raw, values) if is_opaque(raw) else known.is_not_null() & values.is_null()
+    return Parsed(values=values, bad=bad)
+
+
+def _unreadable(raw: pl.Series, read: pl.Series) -> pl.Series:
+    return raw.is_not_null() & read.is_null()
 
 
 def _nowhere(raw: pl.Series) -> pl.Series:
