@@ -1,6 +1,10 @@
 """One embedded PostgreSQL a run; each test that asks for one gets a database of its own, cloned from a template."""
 
 import os
+
+# Two test processes on two cores: threads of the numeric libraries would only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import socket
 from collections.abc import Iterator
 from itertools import count
@@ -16,8 +20,6 @@ from leadgate.app.wire import Home
 from leadgate.storage.postgres.migrate import migrate
 from leadgate.storage.postgres.server import start_embedded
 from workshop import make_home, train_version
-
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 BANK = Path(__file__).parents[1].parent / "shared" / "data" / "bank_marketing.csv"
 """Real leads, for those who have them beside the repository."""

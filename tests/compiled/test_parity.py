@@ -58,7 +58,7 @@ class Made:
 def training_rows(seed: int = 0, leads: int = 2_000) -> tuple[list[Row], np.ndarray[Any, np.dtype[np.bool_]]]:
     """Leads with missing values, rare categories and an interaction."""
     rng = np.random.default_rng(seed)
-    rows: list[Row] = []
+    rows: list[Any] = []
     for _ in range(leads):
         size, score, always = float(np.exp(rng.normal(4, 1.5))), float(rng.uniform(0, 100)), float(rng.normal())
         source = ("web", "fair", "call", "Empfehlung ü", "rare1", "rare2")[min(5, int(rng.exponential(1.2)))]

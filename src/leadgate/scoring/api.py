@@ -132,7 +132,7 @@ def _add_scoring(app: FastAPI, service: Service) -> None:
         return _json(Answers(predictions=[answer(p, bands) for p in predictions]))
 
     @app.get(
-        "/leads/{lead_id}/score",
+        "/leads/{lead_id:path}/score",  # an id may hold slashes
         summary="The last score of a lead",
         tags=["scoring"],
         responses=openapi.responses("ScoreOut", 404, 422, 503),
@@ -248,7 +248,7 @@ def _observed(service: Service) -> Callable[[Request, Handler], Awaitable[Respon
         request.state.request_id = _request_id(request)
         response = await call_next(request)
         response.headers["X-Request-ID"] = request.state.request_id
-        route = getattr(request.scope.get("route"), "path", "(none)")
+        route = getattr(request.scope.get("route"), "path_format", "(none)")
         service.metrics.requests.labels(route, response.status_code).observe(time.perf_counter() - started)
         return response
 
