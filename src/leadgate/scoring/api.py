@@ -11,6 +11,7 @@ import msgspec
 import uuid_utils.compat as uuids
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
+from fastapi_offline import FastAPIOffline
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
@@ -84,7 +85,7 @@ def create_app(scored: Scored, log: ServingLog, clock: Callable[[], datetime]) -
         yield
         await run_in_threadpool(log.close)
 
-    app = FastAPI(
+    app = FastAPIOffline(
         title="Leadgate",
         version=__version__,
         summary=f"Scores leads with {scored.card.model_name} version {scored.version.version}",
