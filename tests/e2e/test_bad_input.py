@@ -144,6 +144,12 @@ def test_a_database_that_is_down_is_named(project: Cli, free_port: int) -> None:
     assert "s3cret" not in said
 
 
+def test_a_tracking_server_that_is_down_is_named(project: Cli, free_port: int) -> None:
+    """In seconds, and with the setting to mend."""
+    said = project.refusal("models", "list", env={"LEADGATE_TRACKING_URI": f"http://127.0.0.1:{free_port}"})
+    assert "LEADGATE_TRACKING_URI" in said
+
+
 def test_a_port_in_use_is_named(project: Cli) -> None:
     """Before anything slow is loaded."""
     with socket.socket() as taken:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 # Both before the first import of MLflow: it reads them once.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("DO_NOT_TRACK", "true")
+# A tracking server that is down should be told in seconds; MLflow's own default tries for minutes.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 
 from leadgate.compiled.program import Program, from_json, to_json
 from leadgate.errors import NotFoundError, RefusedError

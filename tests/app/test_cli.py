@@ -1,0 +1,80 @@
+"""The command line explains itself and is quick to answer."""
+
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from leadgate import __version__
+from leadgate.app.cli.root import app
+
+COMMANDS = (
+    ("init",),
+    ("train",),
+    ("serve",),
+    ("up",),
+    ("performance",),
+    ("demo",),
+    ("data", "import"),
+    ("data", "show"),
+    ("data", "quarantine"),
+    ("models", "list"),
+    ("models", "show"),
+    ("models", "compare"),
+    ("models", "promote"),
+    ("outcomes", "import"),
+    ("db", "migrate"),
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_teaches_itself(command: tuple[str, ...]) -> None:
+    """--help says what it does and explains each option."""
+    result = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "120"})
+    assert result.exit_code == 0
+    assert len(result.output.split("Usage")[1].splitlines()[2].strip()) > 15
+
+
+def test_version_is_the_packages() -> None:
+    """As installed."""
+    assert CliRunner().invoke(app, ["--version"]).output.strip() == __version__
+
+
+def test_help_waits_for_no_heavy_library() -> None:
+    """What takes long to import is imported where it is used, so that --help and typing mistakes answer at once."""
+    heavy = [
+        "mlflow",
+        "sklearn",
+        "pandas",
+        "polars",
+        "numpy",
+        "sqlalchemy",
+        "fastapi",
+        "pydantic",
+        "psycopg",
+        "pandera",
+    ]
+    code = f"import sys; import leadgate.app.cli; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_serving_waits_for_no_training_library() -> None:
+    """The service scores compiled versions without scikit-learn, pandas or Polars in its memory."""
+    heavy = ["sklearn", "pandas", "polars", "lightgbm", "matplotlib", "pandera", "deltalake"]
+    modules = "leadgate.scoring.api, leadgate.scoring.server, leadgate.compiled.scorer, leadgate.models.scorers"
+    code = f"import sys; import {modules}; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_telemetry_of_mlflow_is_off() -> None:
+    """Nothing about a team's models leaves its machines."""
+    code = (
+        "import leadgate.models.registry, mlflow\n"
+        "from mlflow.telemetry.utils import is_telemetry_disabled\n"
+        "print(is_telemetry_disabled())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PATH": ""})
+    assert done.stdout.strip() == "True"
