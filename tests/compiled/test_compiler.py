@@ -92,6 +92,7 @@ def boosted(**settings: Any) -> LGBMClassifier:
         ({"objective": "cross_entropy"}, "not plain binary"),
     ),
 )
+@pytest.mark.filterwarnings("ignore:categorical_feature keyword")
 def test_unusual_lightgbm_models_are_refused(settings: dict[str, Any], reason: str) -> None:
     """Each of these settings changes what a stored tree means."""
     assert reason in refusal(boosted(**settings))
@@ -124,7 +125,7 @@ def test_averaged_calibrations_are_refused() -> None:
         (preparation(categorical=one_hot(drop="first")), "OneHotEncoder"),
         (preparation(categorical=one_hot(handle_unknown="error")), "refuses categories"),
         (ColumnTransformer(preparation().transformers[::-1]), "not numeric, then categorical"),
-        (ColumnTransformer([("numeric", "passthrough", ["size"]), preparation().transformers[1]]), "all features"),
+        (ColumnTransformer([("numeric", "passthrough", ["size"]), preparation().transformers[1]]), "remainder"),
     ),
 )
 def test_foreign_preparations_are_refused(prepare: Any, reason: str) -> None:

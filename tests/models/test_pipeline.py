@@ -23,7 +23,7 @@ SCHEMA = LeadSchema(
 )
 
 
-def leads(count: int = 400) -> tuple[list[tuple[float | None, str | None, bool | None]], Any]:
+def leads(count: int = 400) -> tuple[list[tuple[float | None, str | None, bool]], Any]:
     """Leads whose size decides, with missing values; "fair" is rare."""
     rng = np.random.default_rng(3)
     rows = [
@@ -44,7 +44,7 @@ def fitted(**rules: Any) -> Any:
 
 
 def test_the_frame_has_the_used_features_typed() -> None:
-    """Numbers and booleans are float64, text stays object with None: pandas 3 would make it a string type of its own."""
+    """Numbers and booleans are float64; text stays object with None, where pandas 3 would make it a string type."""
     frame = frame_of(SCHEMA, [(3, "web", True), (None, None, None), (2.5, "ü", False)])
     assert {name: str(kind) for name, kind in frame.dtypes.items()} == {
         "size": "float64",
@@ -69,7 +69,8 @@ def test_predict_gives_the_probability_of_conversion(kind: ModelKind, calibratio
     """One float64 a lead, from 0 to 1, and higher for the leads that convert."""
     rows, won = leads()
     scores = predict(fitted(kind=kind, calibration=calibration), frame_of(SCHEMA, rows))
-    assert (scores.shape, scores.dtype) == ((len(rows),), np.float64)
+    assert scores.shape == (len(rows),)
+    assert scores.dtype == np.float64
     assert ((scores >= 0) & (scores <= 1)).all()
     assert scores[won].mean() > scores[~won].mean() + 0.1
 

@@ -75,6 +75,7 @@ def test_mlflow_holds_parameters_metrics_plots_schema_and_model(workshop: Home) 
 
     version = workshop.registry.find("2")
     scored = load(workshop.registry, version)
+    mlflow.set_tracking_uri(workshop.registry.tracking_uri)
     run = mlflow.get_run(version.run_id)
     assert run.data.params["model_kind"] == "hist_gradient_boosting"
     assert run.data.metrics["auc"] == scored.card.evaluation.overall.auc

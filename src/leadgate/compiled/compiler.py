@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from leadgate.compiled.program import FORMAT, CategoryCodes, Isotonic, Linear, Program, Sigmoid, Trees
-from leadgate.compiled.reading import CannotCompileError, Encoded, require
+from leadgate.compiled.reading import CannotCompileError, Encoded, kind_of, require
 from leadgate.compiled.reading_linear import read_linear
 from leadgate.compiled.reading_trees import read_hist_gradient_boosting, read_lightgbm
 from leadgate.leads.schema import FeatureType, LeadSchema
@@ -22,6 +22,11 @@ __all__ = ["CannotCompileError", "compile_pipeline"]
 
 _UNSEEN = "\0unseen"
 """A category that no lead can have."""
+
+_PARTS = (["numeric", "categorical"], ["numeric"], ["categorical"])
+"""The parts of a preparation, in the order of their columns."""
+
+_TAKE_UNKNOWN = ("infrequent_if_exist", "ignore")
 
 
 @dataclass(frozen=True)
@@ -34,21 +39,35 @@ class _Calibrated:
 
 def compile_pipeline(pipeline: Any, schema: LeadSchema) -> Program:
     """The program of a fitted pipeline made by ``models.pipeline``. Raises CannotCompileError."""
+    try:
+        return _program(pipeline, schema)
+    except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError) as error:
+        # A part that is not fitted, or a release of the library that keeps its findings elsewhere: the library can
+        # still score such a version, so this must not end a training run.
+        what = f"{type(error).__name__}: {error}"
+        raise CannotCompileError(f"a part of the pipeline is not as Leadgate knows it ({what})") from error
+
+
+def _program(pipeline: Any, schema: LeadSchema) -> Program:
     steps = dict(getattr(pipeline, "steps", []))
     require(list(steps) == ["prepare", "model"], "the pipeline does not have the steps prepare and model")
-    columns = _columns(steps["prepare"], schema)
+    preparation = steps["prepare"]
+    columns = _columns(preparation, schema)
     inner = _uncalibrated(steps["model"])
-    kind = type(inner.estimator).__name__
+    kind = kind_of(inner.estimator)
     model: Linear | Trees
     match kind:
-        case "LogisticRegression":
-            model = read_linear(inner.estimator, steps["prepare"], columns)
-        case "HistGradientBoostingClassifier":
+        case "sklearn LogisticRegression":
+            model = read_linear(inner.estimator, preparation, columns)
+        case "sklearn HistGradientBoostingClassifier":
+            _require_raw_numbers(preparation, columns)
             model = read_hist_gradient_boosting(inner.estimator, columns)
-        case "LGBMClassifier":
+        case "lightgbm LGBMClassifier":
+            _require_raw_numbers(preparation, columns)
             model = read_lightgbm(inner.estimator, columns)
         case _:
             raise CannotCompileError(f"{kind} is no kind of model that Leadgate compiles")
+    require(len(inner.estimator.classes_) == 2, "the model does not have two classes")  # noqa: PLR2004  # lost and won
     return Program(
         format=FORMAT,
         features=tuple(feature.name for feature in schema.used),
@@ -58,35 +77,43 @@ def compile_pipeline(pipeline: Any, schema: LeadSchema) -> Program:
     )
 
 
+def _require_raw_numbers(preparation: Any, columns: Encoded) -> None:
+    """Thresholds are compared with values as they were given, so nothing may have changed them before."""
+    if not columns.numbers:
+        return
+    step = preparation.named_transformers_["numeric"]
+    identity = kind_of(step) == "sklearn FunctionTransformer" and step.func is None
+    require(identity or step == "passthrough", "the numbers are changed before they reach the trees")
+
+
 def _uncalibrated(model: Any) -> _Calibrated:
-    if type(model).__name__ != "CalibratedClassifierCV":
+    if kind_of(model) != "sklearn CalibratedClassifierCV":
         return _Calibrated(model, None)
     require(len(model.calibrated_classifiers_) == 1, "the calibration averages several models")
     (fitted,) = model.calibrated_classifiers_
     (calibrator,) = fitted.calibrators
-    if type(calibrator).__name__ == "IsotonicRegression":
+    if kind_of(calibrator) == "sklearn IsotonicRegression":
         x, y = calibrator.X_thresholds_.tolist(), calibrator.y_thresholds_.tolist()
         return _Calibrated(fitted.estimator, Isotonic(x=_finite(x), y=_finite(y)))
-    require(type(calibrator).__name__ == "_SigmoidCalibration", "the calibration is neither sigmoid nor isotonic")
+    require(kind_of(calibrator) == "sklearn _SigmoidCalibration", "the calibration is neither sigmoid nor isotonic")
     slope, intercept = _finite([float(calibrator.a_), float(calibrator.b_)])
     return _Calibrated(fitted.estimator, Sigmoid(slope=slope, intercept=intercept))
 
 
 def _columns(preparation: Any, schema: LeadSchema) -> Encoded:
     """What each column of the prepared matrix is made of."""
-    require(type(preparation).__name__ == "ColumnTransformer", "the preparation is no ColumnTransformer")
+    require(kind_of(preparation) == "sklearn ColumnTransformer", "the preparation is no ColumnTransformer")
+    require(preparation.transformer_weights is None, "the parts of the preparation are weighted")
     position = {feature.name: i for i, feature in enumerate(schema.used)}
-    numbers: list[int] = []
+    parts = {name: (transformer, names) for name, transformer, names in preparation.transformers_ if len(names)}
+    require(list(parts) in _PARTS, f"the preparation has the parts {', '.join(parts)}, not numeric, then categorical")
+    numbers = [position[column] for column in parts.get("numeric", (None, []))[1]]
     categories: list[CategoryCodes] = []
-    for name, transformer, names in preparation.transformers_:
-        if name == "numeric":
-            numbers = [position[column] for column in names]
-        elif name == "categorical":
-            categories = _one_hot(transformer, [position[column] for column in names])
-        else:
-            require(name == "remainder" and not len(names), f"the preparation has a part {name!r}")
-    covered = {*numbers, *(c.feature for c in categories)}
-    require(covered == set(position.values()), "the preparation does not take all features, each once")
+    if "categorical" in parts:
+        encoder, names = parts["categorical"]
+        categories = _one_hot(encoder, [position[column] for column in names])
+    taken = [*numbers, *(c.feature for c in categories)]
+    require(sorted(taken) == sorted(position.values()), "the preparation does not take all features, each once")
     kinds = [schema.used[c.feature].type for c in categories]
     require(all(kind is FeatureType.CATEGORICAL for kind in kinds), "a numeric feature is one-hot encoded")
     return Encoded(numbers=tuple(numbers), categories=tuple(categories))
@@ -94,7 +121,9 @@ def _columns(preparation: Any, schema: LeadSchema) -> Encoded:
 
 def _one_hot(encoder: Any, features: list[int]) -> list[CategoryCodes]:
     """The column that each category sets, found by asking the encoder itself."""
-    require(type(encoder).__name__ == "OneHotEncoder" and encoder.drop is None, "the encoder is no full OneHotEncoder")
+    full = kind_of(encoder) == "sklearn OneHotEncoder" and encoder.drop is None
+    require(full, "the categories are not encoded by a full OneHotEncoder")
+    require(encoder.handle_unknown in _TAKE_UNKNOWN, "the encoder refuses categories that training did not see")
     codes, offset = [], 0
     for i, feature in enumerate(features):
         known = list(encoder.categories_[i])

@@ -1,10 +1,13 @@
 """A compiled model as plain data (quiet).
 
 A program says everything that scoring needs and nothing that runs: it can be read, compared and hashed, and loading
-one executes no code from the file. All numbers are finite, so that JSON holds them to the bit.
+one executes no code from the file. All numbers are finite, and JSON holds a finite float to the bit: it is written
+with the fewest digits that read back as the same float. What needs infinity or NaN is said another way (a split that
+parts missing values from all others has the largest float as its threshold).
 """
 
 import hashlib
+from itertools import pairwise
 from typing import Literal
 
 import msgspec
@@ -12,6 +15,9 @@ import msgspec
 from leadgate.errors import LeadgateError
 
 FORMAT = 1
+
+MOST_NODES = 200_000
+"""Larger ensembles would make a scorer of hundreds of megabytes."""
 
 
 class BadProgramError(LeadgateError):
@@ -112,19 +118,76 @@ def to_json(program: Program) -> bytes:
     return msgspec.json.encode(program, order="deterministic")
 
 
+class _Head(msgspec.Struct, frozen=True):
+    """What every format has, whatever else it has."""
+
+    format: int
+
+
 def from_json(text: bytes) -> Program:
-    """Read a program. Raises BadProgramError."""
+    """Read a program. Raises BadProgramError for another format, and for one that would not score every lead."""
     try:
+        head = msgspec.json.decode(text, type=_Head)
+        if head.format != FORMAT:  # before the rest, whose fields another format need not have
+            raise BadProgramError(
+                f"The compiled model has format {head.format}, this Leadgate reads {FORMAT}; train the version again."
+            )
         program = msgspec.json.decode(text, type=Program)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise BadProgramError(f"The compiled model cannot be read ({error}); train the version again.") from error
-    if program.format != FORMAT:
-        raise BadProgramError(
-            f"The compiled model has format {program.format}, this Leadgate reads {FORMAT}; train the version again."
-        )
+    _check(program)
     return program
 
 
 def digest(program: Program) -> str:
     """SHA-256 of the learned parameters: the digest of a model."""
     return hashlib.sha256(to_json(program)).hexdigest()
+
+
+def _check(program: Program) -> None:
+    """Raise BadProgramError unless every lead gets a score: indices in range, trees that are trees."""
+    count = len(program.features)
+    _require(count > 0, "it has no features")
+    if isinstance(program.model, Linear):
+        numbers, categories = program.model.numbers, program.model.categories
+        _check_features([*(n.feature for n in numbers), *(c.feature for c in categories)], count)
+    else:
+        _check_trees(program.model, count)
+    if isinstance(program.calibration, Isotonic):
+        x, y = program.calibration.x, program.calibration.y
+        _require(len(x) == len(y) > 0, "its calibration has no points, or points without a value")
+        _require(all(low < high for low, high in pairwise(x)), "its calibration's points do not ascend")
+
+
+def _check_features(features: list[int], count: int) -> None:
+    _require(all(0 <= feature < count for feature in features), "it names a feature that it does not have")
+    _require(len(features) == len(set(features)), "it names a feature twice")
+
+
+def _check_trees(model: Trees, count: int) -> None:
+    _check_features([c.feature for c in model.categories], count)
+    _require(sum(len(tree.feature) for tree in model.trees) <= MOST_NODES, f"it has more than {MOST_NODES:,} nodes")
+    coded = {c.feature for c in model.categories}
+    for tree in model.trees:
+        _check_tree(tree, count, coded)
+
+
+def _check_tree(tree: Tree, count: int, coded: set[int]) -> None:
+    """Children stand after their parent, so no path turns back; and each has one parent, so no node is met twice."""
+    size = len(tree.feature)
+    columns = (tree.code, tree.number, tree.missing_left, tree.left, tree.right)
+    _require(size > 0 and all(len(column) == size for column in columns), "a tree's columns differ in length")
+    children = []
+    for node, (feature, code) in enumerate(zip(tree.feature, tree.code, strict=True)):
+        if feature == -1:
+            continue
+        _require(0 <= feature < count, "a tree tests a feature that the model does not have")
+        _require((code >= 0) == (feature in coded), "a tree takes a number for a category, or a category for a number")
+        _require(tree.left[node] > node < tree.right[node], "a tree turns back on itself")
+        children += [tree.left[node], tree.right[node]]
+    _require(sorted(children) == list(range(1, size)), "a tree has nodes that are missing, shared or never reached")
+
+
+def _require(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise BadProgramError(f"The compiled model is damaged: {otherwise}; train the version again.")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from math import nextafter
+from math import ceil, nextafter
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,8 @@ _TEXTS: tuple[str, ...] = (
     "nan",
     "x" * 999,
 )
+
+_MOST_THRESHOLDS = 2_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,17 +73,22 @@ def prove(
 
 
 def edge_rows(schema: LeadSchema, program: Program, rows: Sequence[Row]) -> list[Row]:
-    """Difficult rows, made of the first of ``rows`` by changing one value, or all.
+    """Difficult rows, each made of a real one by changing one value, or all.
 
-    Each feature missing, all missing; unseen and strange categories; extremes; and for trees each numeric threshold
-    with its two neighbours among the floats, up to 2,000 of them.
+    Each feature missing, all missing; unseen and strange categories; extremes; and for trees up to 2,000 numeric
+    thresholds, each with its two neighbours among the floats. Without ``rows`` only the row that is all missing.
     """
-    base = list(rows[0])
-    changed = [[*base[:i], value, *base[i + 1 :]] for i, value in _strange(schema)]
-    near = [[*base[:i], value, *base[i + 1 :]] for i, value in _near_thresholds(program)]
-    every_extreme = [_all_numbers(schema, base, value) for value in _EXTREMES]
-    nothing: list[Any] = [None] * len(base)
+    nothing: list[Any] = [None] * len(schema.used)
+    bases = [list(row) for row in (*rows[:1], *rows[len(rows) // 2 :][:1], *rows[-1:])]
+    changed = [_with(base, i, value) for base in bases for i, value in _strange(schema)]
+    every_extreme = [_all_numbers(schema, base, value) for base in bases[:1] for value in _EXTREMES]
+    # A threshold deep in a tree is met only by leads that get there, so these walk through all real rows.
+    near = [_with(rows[k % len(rows)], i, value) for k, (i, value) in enumerate(_near_thresholds(program)) if rows]
     return [nothing, *changed, *every_extreme, *near]
+
+
+def _with(row: Row, i: int, value: FeatureValue) -> Row:
+    return [*row[:i], value, *row[i + 1 :]]
 
 
 def _strange(schema: LeadSchema) -> Iterator[tuple[int, FeatureValue]]:
@@ -107,7 +114,7 @@ def _near_thresholds(program: Program) -> Iterator[tuple[int, float]]:
             if tree.feature[node] >= 0 and tree.code[node] < 0
         }
     )
-    step = max(1, 3 * len(tests) // 2_000)
+    step = max(1, ceil(len(tests) / _MOST_THRESHOLDS))
     for feature, threshold in tests[::step]:
         yield feature, threshold
         if abs(threshold) < 1e308:  # noqa: PLR2004  # the stand-in for infinity has no upper neighbour
@@ -115,5 +122,5 @@ def _near_thresholds(program: Program) -> Iterator[tuple[int, float]]:
             yield feature, nextafter(threshold, float("-inf"))
 
 
-def _all_numbers(schema: LeadSchema, base: list[FeatureValue], value: float) -> list[FeatureValue]:
+def _all_numbers(schema: LeadSchema, base: Row, value: float) -> Row:
     return [value if f.type is FeatureType.NUMERIC else base[i] for i, f in enumerate(schema.used)]

@@ -1,6 +1,7 @@
 """What the readers of fitted models share (quiet)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from leadgate.compiled.program import CategoryCodes
 from leadgate.errors import LeadgateError
@@ -14,6 +15,11 @@ def require(holds: bool, otherwise: str) -> None:
     """Raise CannotCompileError with the reason, unless it holds."""
     if not holds:
         raise CannotCompileError(otherwise)
+
+
+def kind_of(part: Any) -> str:
+    """Library and class of a fitted part, such as ``sklearn OneHotEncoder``: a subclass may score differently."""
+    return f"{type(part).__module__.partition('.')[0]} {type(part).__name__}"
 
 
 @dataclass(frozen=True, kw_only=True)

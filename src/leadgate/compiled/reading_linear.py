@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 
 from leadgate.compiled.program import CategoryCodes, Linear, LinearCategory, LinearNumber
-from leadgate.compiled.reading import Encoded, require
+from leadgate.compiled.reading import Encoded, kind_of, require
+
+_STEPS = [("fill", "sklearn SimpleImputer"), ("clip", "sklearn MinMaxScaler"), ("scale", "sklearn StandardScaler")]
 
 
 def read_linear(model: Any, preparation: Any, columns: Encoded) -> Linear:
@@ -29,9 +31,11 @@ def read_linear(model: Any, preparation: Any, columns: Encoded) -> Linear:
 
 def _numbers(steps: Any, features: tuple[int, ...], weights: Any) -> tuple[list[LinearNumber], float, int]:
     """The shares of the numbers, what they add to the intercept, and how many columns they take."""
-    parts = dict(getattr(steps, "steps", []))
-    require(list(parts) == ["fill", "clip", "scale"], "the numeric preparation is not fill, clip, scale")
-    fill, clip, scale = parts["fill"], parts["clip"], parts["scale"]
+    kinds = [(name, kind_of(part)) for name, part in getattr(steps, "steps", [])]
+    require(kinds == _STEPS, "the numeric preparation is not fill, clip, scale")
+    fill, clip, scale = (part for _, part in steps.steps)
+    require(scale.with_mean and scale.with_std, "the scaling is not to mean 0 and deviation 1")
+    require(bool(np.isnan(fill.missing_values)), "something else than NaN is filled")
     require(tuple(clip.feature_range) == (0, 1) and clip.clip, "the clipping is not to 0 and 1")
     marked = list(fill.indicator_.features_) if fill.indicator_ is not None else []
     width = len(features) + len(marked)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from math import isfinite, nextafter
 from typing import Any
 
-from leadgate.compiled.program import Tree, Trees
+from leadgate.compiled.program import MOST_NODES, Tree, Trees
 from leadgate.compiled.reading import Encoded, require
 
 _LARGEST = 1.7976931348623157e308
@@ -12,9 +12,6 @@ _LARGEST = 1.7976931348623157e308
 
 _LIGHTGBM_ZERO = 1.0000000180025095e-35
 _LIGHTGBM_INFINITY = 1e300
-
-MOST_NODES = 200_000
-"""Larger ensembles would make a scorer of hundreds of megabytes."""
 
 
 class _Growing:

@@ -75,7 +75,11 @@ def _linear_number(n: LinearNumber) -> list[str]:
 
 
 def _trees(model: Trees, names: dict[str, Any]) -> list[str]:
-    """The sum of the trees, in functions of bounded size; numbers are x, category codes are c."""
+    """The sum of the trees, in functions of bounded size; numbers are x, category codes are c.
+
+    Trees are added one by one to the baseline, in the library's own order: the sum is then the same to the last bit,
+    and a steep step of an isotonic calibration has no difference that it could magnify.
+    """
     coded = {c.feature for c in model.categories}
     used = {f for tree in model.trees for f in tree.feature if f >= 0}
     lines = []
@@ -86,10 +90,10 @@ def _trees(model: Trees, names: dict[str, Any]) -> list[str]:
             names[f"k{c.feature}"] = codes.get
             lines.append(f"    c{c.feature} = k{c.feature}(x{c.feature}, {c.unknown})")
     lines += [f"    if x{i} is None: x{i} = nan" for i in sorted(used - coded)]
-    arguments = ", ".join(f"c{i}" if i in coded else f"x{i}" for i in sorted(used))
+    arguments = [f"c{i}" if i in coded else f"x{i}" for i in sorted(used)]
     lines.append(f"    s = {model.baseline!r}")
     for number, part in enumerate(_parts(model.trees)):
-        lines += [f"    s += part{number}({arguments})"]
+        lines += [f"    s = part{number}({', '.join(['s', *arguments])})"]
         exec(compile(_part(number, arguments, part, names, coded), "<compiled trees>", "exec"), names)  # noqa: S102
     return lines
 
@@ -106,8 +110,8 @@ def _parts(trees: tuple[Tree, ...]) -> list[list[Tree]]:
     return parts
 
 
-def _part(number: int, arguments: str, trees: list[Tree], names: dict[str, Any], coded: set[int]) -> str:
-    lines = [f"def part{number}({arguments}):", "    s = 0.0"]
+def _part(number: int, arguments: list[str], trees: list[Tree], names: dict[str, Any], coded: set[int]) -> str:
+    lines = [f"def part{number}({', '.join(['s', *arguments])}):"]
     for place, tree in enumerate(trees):
         if _depth(tree) <= _DEEPEST:
             lines.append(f"    s += {_expression(tree, 0)}")
@@ -156,12 +160,8 @@ def _walk(tree: Tree, values: dict[int, Any]) -> float:
 
 
 def _link(program: Program, names: dict[str, Any]) -> list[str]:
-    logistic = [
-        "    if s >= 0.0: s = 1.0 / (1.0 + exp(-s))",
-        "    else:",
-        "        e = exp(s)",
-        "        s = e / (1.0 + e)",
-    ]
+    # The form that scipy's expit and LightGBM compute, so that results agree to the bit; exp overflows above 709.78.
+    logistic = ["    s = 0.0 if s < -709.0 else 1.0 / (1.0 + exp(-s))"]
     match program.calibration:
         case None:
             return [*logistic, "    return s"]

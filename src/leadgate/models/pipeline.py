@@ -116,10 +116,12 @@ def _estimator(rules: ModelRules) -> Any:
         ),
     }
     kind, defaults = kinds[rules.kind]
-    known = list(kind().get_params())
+    known = {name.lower(): name for name in kind().get_params()}
     for name in rules.hyperparameters:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}."
+        if name not in known.values():
+            near = difflib.get_close_matches(
+                name.lower(), known, n=1, cutoff=0.5
+            )  # `c` is meant for scikit-learn's `C`
+            hint = f"did you mean {known[near[0]]!r}?" if near else f"known: {', '.join(known.values())}."
             raise BadConfigError(f"leadgate.yaml: model.hyperparameters: {rules.kind} has no {name!r}; {hint}")
     return kind(**{**defaults, **rules.hyperparameters})

@@ -79,12 +79,19 @@ class Registry:
     artifact_location: str | None
     """Where a new experiment keeps files; None leaves it to the tracking server."""
 
-    @cached_property
+    @property
     def _client(self) -> "MlflowClient":
         import mlflow  # noqa: PLC0415  # 1 to 3 s
 
+        # Runs and models are logged by functions that know one tracking server a process: it has to be ours each time.
         mlflow.set_tracking_uri(self.tracking_uri)
         mlflow.set_registry_uri(self.registry_uri)
+        return self._own_client
+
+    @cached_property
+    def _own_client(self) -> "MlflowClient":
+        import mlflow  # noqa: PLC0415
+
         return mlflow.MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.registry_uri)
 
     def versions(self) -> tuple[Version, ...]:
