@@ -59,7 +59,7 @@ def _write(name: str, title: str, rows: Sequence[Row], notes: Sequence[str], tab
         "notes": list(notes),
     }
     (FOLDER / f"{name}.json").write_text(json.dumps(facts, indent=2) + "\n")
-    text = [f"# {title}", "", f"`python benchmarks/{name}.py`", "", *table, "", *(f"- {note}" for note in notes)]
+    text = [f"# {title}", "", f"`make bench-{name}`", "", *table, "", *(f"- {note}" for note in notes)]
     (FOLDER / f"{name}.md").write_text("\n".join(text).rstrip() + "\n")
 
 

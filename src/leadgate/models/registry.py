@@ -160,10 +160,19 @@ class Registry:
             mlflow.set_tags(tags)
             # After the model: MLflow copies earlier metrics to it, stumbling over those it has.
             mlflow.log_metrics(metrics_of(card.evaluation))
-        if not self.versions():
-            self._client.create_registered_model(self.name)
+        self._name_model()
         made = self._client.create_model_version(self.name, model_uri, run.info.run_id, tags=tags)
         return self.find(str(made.version))
+
+    def _name_model(self) -> None:
+        """Make the registered model unless it is there, also when another training makes it at this moment."""
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+        try:
+            self._client.create_registered_model(self.name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
 
     def point(self, alias: Alias, version: Version, *, by: str, at: datetime) -> None:
         """Make an alias name this version, and write on the version who did it and when."""

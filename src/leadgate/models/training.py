@@ -23,7 +23,7 @@ from leadgate.models.evaluation import Comparison, compare, evaluate
 from leadgate.models.pipeline import build_pipeline, frame_of, predict
 from leadgate.models.plots import calibration_plot, roc_plot, score_plot
 from leadgate.models.provenance import provenance
-from leadgate.models.registry import Files, Registry, Version
+from leadgate.models.registry import Alias, Files, Registry, Version
 from leadgate.models.scorers import load
 from leadgate.stats.bands import score_bands
 
@@ -91,7 +91,9 @@ def train(
         comparison = _compare(registry, champion, holdout, held, scores=scores, threshold=threshold)
     step("registering")
     version = registry.register(card, _files(project.lead, held, scores, fitted, card))
-    registry.point("challenger" if champion else "champion", version, by=card.provenance.author, at=now)
+    # Asked anew: another training may have registered the first champion meanwhile.
+    alias: Alias = "challenger" if registry.champion() else "champion"
+    registry.point(alias, version, by=card.provenance.author, at=now)
     return Trained(
         version=registry.find(version.version),
         card=card,
