@@ -11,12 +11,13 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
     Uuid,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 SCHEMA = "leadgate"
 """Our own schema, so that Leadgate can share a database with MLflow and with a team's tables."""
@@ -63,9 +64,10 @@ quarantined_rows = Table(
 prediction_logs = Table(
     "prediction_logs",
     metadata,
+    # The key of a partitioned table holds what it is partitioned by. The id alone is unique all the same: see segments.
     Column("prediction_id", Uuid, primary_key=True, comment="UUIDv7"),
+    Column("scored_at", Time, primary_key=True),
     Column("lead_id", Text, nullable=False),
-    Column("scored_at", Time, nullable=False),
     Column("model_name", Text, nullable=False),
     Column("model_version", Text, nullable=False),
     Column("variant", Text, nullable=False),
@@ -75,11 +77,77 @@ prediction_logs = Table(
     Column("latency_ms", Double, nullable=False),
     Column("batch_size", Integer, nullable=False),
     Column("request_id", Text, nullable=False),
+    Column("route_epoch", BigInteger, nullable=False, comment="the route in force when it was answered"),
+    Column("shadow_version", Text, comment="scored beside it, never answered; null without a shadow"),
+    Column("shadow_score", Double, comment="null too where the shadow failed or was too slow"),
     CheckConstraint("predicted_score >= 0 AND predicted_score <= 1", name="score_is_probability"),
     CheckConstraint("priority IN ('high', 'medium', 'low')", name="priority_known"),
     Index(None, "lead_id", "scored_at"),
     Index(None, "scored_at"),
-    comment="every answered score, once",
+    comment="every answered score, once; a partition for each day (UTC)",
+    postgresql_partition_by="RANGE (scored_at)",
+)
+
+spool_segments = Table(
+    "spool_segments",
+    metadata,
+    Column(
+        "segment", Text, primary_key=True, comment="a segment that is named here is in the log and is not taken again"
+    ),
+    Column("drained_at", Time, nullable=False),
+    Column("predictions", BigInteger, nullable=False, comment="now in the log"),
+    Column("lost", BigInteger, nullable=False, comment="answered, but not readable any more"),
+    Column("damage", Text, comment="what was found; null for a whole segment"),
+    Index(None, "drained_at"),
+    comment="one row for each spool segment that was drained into prediction_logs",
+)
+
+routes = Table(
+    "routes",
+    metadata,
+    Column("model_name", Text, primary_key=True),
+    Column("epoch", BigInteger, primary_key=True, autoincrement=False, comment="1, 2, 3; the highest is in force"),
+    Column("stage", Text, nullable=False),
+    Column("champion", Text, nullable=False),
+    Column("challenger", Text),
+    Column("share", Integer, nullable=False, comment="buckets of 10,000 that the challenger answers"),
+    Column("salt", Text, nullable=False),
+    Column("changed_at", Time, nullable=False),
+    Column("changed_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    CheckConstraint("stage IN ('full', 'shadow', 'canary', 'ab_test')", name="stage_known"),
+    CheckConstraint("share BETWEEN 0 AND 10000", name="share_in_buckets"),
+    CheckConstraint("(challenger IS NULL) = (stage = 'full')", name="challenger_where_needed"),
+    CheckConstraint("share = 0 OR stage IN ('canary', 'ab_test')", name="share_where_allowed"),
+    comment="append-only: each change of the route is a new row",
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("key_id", Text, primary_key=True, comment="the part of the key that is no secret"),
+    Column("name", Text, nullable=False),
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("secret_sha256", LargeBinary, nullable=False),
+    Column("requests_per_second", Double, comment="null: no limit"),
+    Column("created_at", Time, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("expires_at", Time),
+    Column("revoked_at", Time),
+    Column("revoked_by", Text),
+    comment="who may call the API; the secret itself is nowhere",
+)
+
+idempotent_answers = Table(
+    "idempotent_answers",
+    metadata,
+    Column("caller", Text, primary_key=True, comment="id of the API key; empty where none is asked for"),
+    Column("idempotency_key", Text, primary_key=True),
+    Column("request_sha256", LargeBinary, nullable=False),
+    Column("answer", LargeBinary, nullable=False, comment="the body, byte for byte"),
+    Column("answered_at", Time, nullable=False),
+    Index(None, "answered_at"),
+    comment="answers that a repeated Idempotency-Key gets again, for a day",
 )
 
 lead_outcomes = Table(
