@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
-from uuid import UUID
+from typing import Literal
+
+import msgspec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,11 +17,10 @@ class Interval:
     """Coverage it is meant to have, a share."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Prediction:
-    """One answered score."""
+class Prediction(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
+    """One answered score, as it is spooled and logged."""
 
-    prediction_id: UUID
+    prediction_id: str
     """UUIDv7: unique, and sorted by time."""
     lead_id: str
     scored_at: datetime
@@ -33,13 +33,47 @@ class Prediction:
     """Probability of conversion, 0 to 1."""
     priority: str
     """high, medium or low."""
-    features: dict[str, Any]
-    """The raw values that were scored, by feature name."""
+    features: bytes
+    """The raw values that were scored: a JSON object by feature name."""
     latency_ms: float
     """Time from the decoded request to the score."""
     batch_size: int
     """How many leads the same request carried."""
     request_id: str
+    route_epoch: int
+    """The route in force when it was answered."""
+    shadow_version: str | None = None
+    """The version that was scored beside it and not answered; None without one."""
+    shadow_score: float | None = None
+    """None where there is no shadow, and where it failed or was too slow."""
+
+
+Stage = Literal["full", "shadow", "canary", "ab_test"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """Which versions answer, and how many leads each. A change is a new route with the next epoch."""
+
+    model_name: str
+    epoch: int
+    """1 for the first route of a model; the highest is in force."""
+    stage: Stage
+    """full: the champion alone; shadow: the challenger is scored and not answered; canary, ab_test: it has a share."""
+    champion: str
+    champion_digest: str
+    """Digest of its model: what has to answer under that number."""
+    challenger: str | None
+    """None only in stage full."""
+    challenger_digest: str | None
+    share: int
+    """Buckets, of 10,000, that the challenger answers."""
+    salt: str
+    """Parts the leads anew for each rollout."""
+    changed_at: datetime
+    """UTC."""
+    changed_by: str
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,3 +102,20 @@ class Fault:
     column_name: str
     value: str | None
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiKey:
+    """Who may call the API, and what for."""
+
+    key_id: str
+    """The part of the key that is no secret."""
+    name: str
+    scopes: tuple[str, ...]
+    secret_sha256: bytes
+    requests_per_second: float | None
+    """None: no limit."""
+    created_at: datetime
+    created_by: str
+    expires_at: datetime | None
+    revoked_at: datetime | None

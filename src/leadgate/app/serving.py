@@ -1,54 +1,181 @@
 """Starts the HTTP service of a project."""
 
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from leadgate.app.children import fetch
 from leadgate.app.cli.output import errors
+from leadgate.app.routing import route_in_force
 from leadgate.app.wire import Home
 from leadgate.errors import RefusedError
+from leadgate.records import Route
+from leadgate.scoring.plan import ChildPlan, Durability, Limits, WorkerPlan
+from leadgate.scoring.server import bind, is_loopback
+from leadgate.scoring.supervisor import Command, Supervisor
 
 
-def run(home: Home, host: str, port: int, *, no_auth: bool) -> None:
-    """Serve the champion until the process is told to stop.
+@dataclass(frozen=True, kw_only=True)
+class Serving:
+    """How to serve, as the command line says it."""
 
-    Raises RefusedError when the port is taken, when there is no champion, or when other machines could reach a
-    service that asks nobody for a key and nobody has said that this is meant.
+    host: str
+    port: int
+    workers: int
+    durability: Durability
+    auth: bool | None
+    """True asks callers for a key, False does not; None asks where other machines can reach the service."""
+
+
+def run(home: Home, serving: Serving) -> None:
+    """Serve the route in force until the process is told to stop.
+
+    Raises RefusedError when the port is taken, when there is no champion, when route, versions, leadgate.yaml and
+    database do not fit together, or when keys are asked for and nobody has one.
     """
-    from leadgate.scoring.server import bind, is_loopback  # noqa: PLC0415
-
-    if not is_loopback(host) and not no_auth:
-        raise RefusedError(
-            f"{host} can be reached by other machines, and the service asks nobody for a key; "
-            "listen on 127.0.0.1, or put it behind a proxy that checks callers and add --no-auth."
-        )
-    listener = bind(host, port)
+    with_keys = not is_loopback(serving.host) if serving.auth is None else serving.auth
+    listener = bind(serving.host, serving.port)
     try:
-        _serve(home, listener, no_auth=no_auth)
+        _serve(home, serving, listener, with_keys=with_keys)
     finally:
         listener.close()
 
 
-def _serve(home: Home, listener: "object", *, no_auth: bool) -> None:
-    import socket  # noqa: PLC0415
+def _serve(home: Home, serving: Serving, listener: socket.socket, *, with_keys: bool) -> None:
+    route = route_in_force(home)
+    if with_keys:
+        _require_key(home)
+    _require_fit(home, route)
+    for folder in (home.spool, home.run):
+        folder.mkdir(parents=True, exist_ok=True)
+    supervisor = Supervisor(home.keep_database)
+    try:
+        supervisor.start(
+            [_worker(home, serving, listener, slot, with_keys=with_keys) for slot in range(serving.workers)],
+            _child(home, None),
+            listener,
+        )
+        _greet(home, serving, listener, with_keys=with_keys)
+        supervisor.run()
+    finally:
+        supervisor.stop()
+    _farewell(home.spool)
 
-    from leadgate.models.scorers import load  # noqa: PLC0415
-    from leadgate.scoring.api import create_app  # noqa: PLC0415
-    from leadgate.scoring.log import ServingLog  # noqa: PLC0415
-    from leadgate.scoring.server import serve  # noqa: PLC0415
 
-    assert isinstance(listener, socket.socket)
-    champion = home.registry.champion()
-    if champion is None:
-        raise RefusedError(f"Model {home.project.name!r} has no champion yet; make one with `leadgate train`.")
-    scored = load(home.registry, champion)
-    log = ServingLog(home.database_url)
-    log.open()
+def _worker(home: Home, serving: Serving, listener: socket.socket, slot: int, *, with_keys: bool) -> Command:
+    settings = home.settings
+    return _child(
+        home,
+        WorkerPlan(
+            slot=slot,
+            workers=serving.workers,
+            listener=listener.fileno(),
+            model_name=home.project.name,
+            bundles=str(home.bundles),
+            run=str(home.run),
+            durability=serving.durability,
+            disk_share=settings.spool_disk_share,
+            with_keys=with_keys,
+            limits=Limits(
+                body_bytes=settings.max_body_bytes,
+                request_s=settings.request_timeout_s,
+                connections=settings.max_connections,
+                library_queue=settings.library_queue,
+            ),
+        ),
+    )
+
+
+def _child(home: Home, worker: WorkerPlan | None) -> Command:
+    def command(ready: int) -> Sequence[str]:
+        plan = ChildPlan(
+            project=str(home.folder),
+            clock_shift_days=home.settings.clock_shift_days,
+            ready=ready,
+            database_url=home.database_url,
+            spool=str(home.spool),
+            worker=worker,
+        )
+        return [sys.executable, "-m", "leadgate.app.children", msgspec.json.encode(plan).decode()]
+
+    return command
+
+
+def _require_key(home: Home) -> None:
+    """Raise RefusedError when callers are asked for a key and there is none."""
+    from leadgate.storage.postgres.keys import all_keys  # noqa: PLC0415
+
+    with home.connection() as connection:
+        if not any(key.revoked_at is None for key in all_keys(connection)):
+            raise RefusedError(
+                "The service asks its callers for a key, and there is none yet; make one with "
+                "`leadgate keys create --name crm --scope score`, or say --no-auth."
+            )
+
+
+def _require_fit(home: Home, route: Route) -> None:
+    """Bring the champion here, and raise RefusedError when it takes a feature otherwise than leadgate.yaml says."""
+    from leadgate.models.bundles import load_bundle  # noqa: PLC0415
+
+    champion = load_bundle(home.bundles, route.model_name, route.champion)
+    if champion is None or champion.card.model_digest != route.champion_digest:
+        fetch(home.folder, route.champion)
+        champion = load_bundle(home.bundles, route.model_name, route.champion)
+    assert champion is not None
+    declared = {feature.name: feature for feature in home.project.lead.features}
+    for feature in champion.card.lead.used:
+        now = declared.get(feature.name)
+        if now is not None and now.type is not feature.type:
+            raise RefusedError(
+                f"leadgate.yaml says that {feature.name!r} is {now.type.value}, version {route.champion} was trained "
+                f"with it {feature.type.value}; mend leadgate.yaml, or train and promote a version that fits it."
+            )
+
+
+def _greet(home: Home, serving: Serving, listener: socket.socket, *, with_keys: bool) -> None:
+    from leadgate.storage.postgres.routes import present_route  # noqa: PLC0415
+
+    with home.connection() as connection:
+        route = present_route(connection, home.project.name)
+    assert route is not None
     host, port = listener.getsockname()[:2]
     base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    _warm(host, port)
     if home.settings.clock_shift_days:
         errors.print(f"note: this process's clock is shifted by {home.settings.clock_shift_days:g} days")
+    beside = f", version {route.challenger} in stage {route.stage}" if route.challenger else ""
+    who = "callers show a key" if with_keys else "this machine only, no key asked"
+    if not with_keys and not is_loopback(serving.host):
+        who = "ANYONE who reaches it may score"
     errors.print(
-        f"Serving {scored.card.model_name} version {champion.version} "
-        f"({'compiled' if scored.card.compiled else 'library'} scorer) at {base}; "
-        f"{'ANYONE who reaches it may score' if no_auth else 'this machine only, no key asked'}. "
+        f"Serving {route.model_name} version {route.champion}{beside} at {base}; {who}. "
         f"Try {base}/docs. Ctrl-C stops it.",
         soft_wrap=True,
     )
-    serve(create_app(scored, log, home.clock), listener)
+
+
+def _warm(host: str, port: int) -> None:
+    """The first request through a socket is slower than the second; let it be ours."""
+    import httpx  # noqa: PLC0415
+
+    reach = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # compared with, not listened on
+    url = f"http://{f'[{reach}]' if ':' in reach else reach}:{port}/health/live"
+    with httpx.Client(timeout=5, trust_env=False) as client:
+        for _ in range(5):
+            client.get(url)
+
+
+def _farewell(spool: Path) -> None:
+    from leadgate.scoring.drainer import spool_state  # noqa: PLC0415
+
+    left = spool_state(spool)
+    if left.segments:
+        errors.print(
+            f"{left.segments} segments ({left.size:,} bytes) of predictions could not be moved into the database; they "
+            f"are kept in {spool}, and the next `leadgate serve` moves them.",
+            soft_wrap=True,
+        )

@@ -1,6 +1,11 @@
 """Settings of a machine or a deployment: LEADGATE_* environment variables. What a lead is stands in leadgate.yaml."""
 
+from pathlib import Path
+
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from leadgate.scoring.plan import Durability
 
 
 class Settings(BaseSettings):
@@ -22,5 +27,20 @@ class Settings(BaseSettings):
     """Who trains and promotes; git's user.name, then the login name, when unset."""
     host: str = "127.0.0.1"
     port: int = 8000
+    workers: int = Field(default=1, ge=1, le=64)
+    """Processes that answer."""
+    durability: Durability = "process"
+    """process: an answered prediction survives the death of any process; power: a power cut too, a few ms slower."""
+    spool_dir: Path | None = None
+    """Folder where answered predictions wait for the database; in the project's .leadgate when unset."""
+    spool_disk_share: float = Field(default=0.95, gt=0, le=1)
+    """No predictions are taken while more of the spool's disk is used than this."""
+    max_body_bytes: int = Field(default=8 * 1024 * 1024, ge=1_024)
+    request_timeout_s: float = Field(default=10, gt=0)
+    """For a request to arrive whole, and for the library to score it."""
+    max_connections: int = Field(default=4_000, ge=1)
+    """Open connections a worker."""
+    library_queue: int = Field(default=64, ge=1)
+    """Requests a worker that may wait for a version served by the library."""
     clock_shift_days: float = 0
     """Moves the clock of this process, to play the past or the future against the real code. Never in production."""

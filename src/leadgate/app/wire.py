@@ -72,6 +72,28 @@ class Home:
         return self.folder / STATE
 
     @property
+    def spool(self) -> Path:
+        """The folder where answered predictions wait for the database."""
+        return self.settings.spool_dir or self.state / "spool"
+
+    @property
+    def bundles(self) -> Path:
+        """The folder of the versions that servers have loaded."""
+        return self.state / "bundles"
+
+    @property
+    def run(self) -> Path:
+        """The folder where running workers leave word for each other."""
+        return self.state / "run"
+
+    def keep_database(self) -> None:
+        """Start the project's own PostgreSQL again if it has died; a team's own is the team's."""
+        from leadgate.storage.postgres.server import revive_embedded  # noqa: PLC0415
+
+        if self.settings.database_url is None:
+            revive_embedded(self.state / "postgres")
+
+    @property
     def snapshots_uri(self) -> str:
         """Where the Delta table of leads is."""
         return self.settings.snapshots_uri or str(self.state / "leads")

@@ -25,4 +25,4 @@ def promote(registry: Registry, which: str, to: str, *, by: str, at: datetime) -
     if to == "champion" and "challenger" in version.aliases:
         registry.drop("challenger")
     instead = f" instead of version {before.version}" if before else ""
-    return f"Version {version.version} is the {to}{instead}. Servers take it up when they start."
+    return f"Version {version.version} is the {to}{instead}."

@@ -15,7 +15,7 @@ os.environ.setdefault("DO_NOT_TRACK", "true")
 # A tracking server that is down should be told in seconds; MLflow's own default tries for minutes.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 
-from leadgate.compiled.program import Program, from_json, to_json
+from leadgate.compiled.program import Program, to_json
 from leadgate.errors import NotFoundError, RefusedError
 from leadgate.models.card import Card, card_from_json, card_to_json
 from leadgate.models.evaluation import metrics_of
@@ -124,25 +124,19 @@ class Registry:
         """A version's card, its digest checked."""
         return card_from_json(self._read(version, CARD))
 
-    def program(self, version: Version) -> Program:
-        """A version's compiled form, its digest checked."""
-        return from_json(self._read(version, PROGRAM))
-
     def holdout(self, version: Version) -> bytes:
         """The version's hold-out scores as Parquet, digest checked."""
         return self._read(version, HOLDOUT)
 
-    def pipeline(self, version: Version) -> Any:
-        """A version's fitted pipeline.
-
-        Read by skops, which builds only known types and runs no code from the file; and only when the file's digest
-        is the one that was recorded at registration.
-        """
-        import skops.io  # noqa: PLC0415
-
-        self._client  # noqa: B018  # sets MLflow's URIs
-        content = _vouched(version, MODEL, _model_file(version.source))
-        return skops.io.loads(content, trusted=list(TRUSTED_TYPES))
+    def serving_files(self, version: Version) -> dict[str, bytes]:
+        """By name, what a server needs of a version: its card, and its program or its pipeline; digests checked."""
+        files = {CARD: self._read(version, CARD)}
+        if card_from_json(files[CARD]).compiled:
+            files[PROGRAM] = self._read(version, PROGRAM)
+        else:
+            self._client  # noqa: B018  # sets MLflow's URIs
+            files[MODEL] = vouched(version, MODEL, _model_file(version.source))
+        return files
 
     def register(self, card: Card, files: Files) -> Version:
         """Log a run with its parameters, metrics, plots, files and facts, and make it a version."""
@@ -194,7 +188,7 @@ class Registry:
         """A file of a version; RefusedError when its digest is not the recorded one."""
         with tempfile.TemporaryDirectory() as folder:
             local = self._client.download_artifacts(version.run_id, f"{_FOLDER}/{file}", folder)
-            return _vouched(version, file, Path(local).read_bytes())
+            return vouched(version, file, Path(local).read_bytes())
 
 
 def _model_file(model_uri: str) -> bytes:
@@ -205,7 +199,7 @@ def _model_file(model_uri: str) -> bytes:
         return (Path(mlflow.artifacts.download_artifacts(model_uri, dst_path=folder)) / MODEL).read_bytes()
 
 
-def _vouched(version: Version, file: str, content: bytes) -> bytes:
+def vouched(version: Version, file: str, content: bytes) -> bytes:
     """The content, if its digest is the one that the registry recorded; RefusedError if not."""
     if hashlib.sha256(content).hexdigest() != version.tags.get(_digest_tag(file)):
         raise RefusedError(
@@ -213,6 +207,13 @@ def _vouched(version: Version, file: str, content: bytes) -> bytes:
             "(its SHA-256 differs from the registry's record); restore it, or train the version again."
         )
     return content
+
+
+def read_pipeline(content: bytes) -> Any:
+    """A fitted pipeline from its skops file: only known types are built, and no code of the file runs."""
+    import skops.io  # noqa: PLC0415
+
+    return skops.io.loads(content, trusted=list(TRUSTED_TYPES))
 
 
 def _log_files(card: Card, files: Files) -> dict[str, str]:

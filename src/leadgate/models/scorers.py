@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from leadgate.compiled.program import from_json
 from leadgate.compiled.scorer import Scorer
 from leadgate.leads.schema import FeatureValue, LeadSchema
-from leadgate.models.card import Card
-from leadgate.models.registry import Registry, Version
+from leadgate.models.card import Card, card_from_json
+from leadgate.models.registry import CARD, MODEL, PROGRAM, Registry, Version, read_pipeline, vouched
 
 Row = Sequence[FeatureValue]
 """Raw values in the order of the version's ``schema.used``."""
@@ -52,11 +53,16 @@ class Scored:
 
 
 def load(registry: Registry, version: Version) -> Scored:
-    """Read a version from the registry, digests checked. Raises RefusedError for a changed file."""
-    card = registry.card(version)
+    """Read a version from the registry. Raises RefusedError for a changed file."""
+    return scored_of(version, registry.serving_files(version))
+
+
+def scored_of(version: Version, files: dict[str, bytes]) -> Scored:
+    """A version from its files. Raises RefusedError for one that is not the file that was registered."""
+    card = card_from_json(vouched(version, CARD, files[CARD]))
     scorer: RowScorer
     if card.compiled:
-        scorer = Scorer(registry.program(version))
+        scorer = Scorer(from_json(vouched(version, PROGRAM, files[PROGRAM])))
     else:
-        scorer = LibraryScorer(pipeline=registry.pipeline(version), schema=card.lead)
+        scorer = LibraryScorer(pipeline=read_pipeline(vouched(version, MODEL, files[MODEL])), schema=card.lead)
     return Scored(version=version, card=card, scorer=scorer)

@@ -1,27 +1,112 @@
-"""From a lead to an answer (quiet)."""
+"""From a lead to an answer and its record (quiet)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
+from operator import itemgetter
 
-from leadgate.leads.project import Thresholds
-from leadgate.leads.schema import LeadSchema
+import msgspec
+
+from leadgate.leads.schema import FeatureValue
 from leadgate.models.scorers import Scored
-from leadgate.records import Prediction
-from leadgate.scoring.contract import Answer, Confidence, LeadIn
-from leadgate.stats.bands import ScoreBands, band_of
+from leadgate.records import Prediction, Route
+from leadgate.scoring.contract import Answer, Confidence, Contract, LeadIn, contract_of
+from leadgate.scoring.routing import has_challenger
+from leadgate.stats.bands import Band, band_of
+
+Values = tuple[FeatureValue, ...]
 
 
-def priority(score: float, thresholds: Thresholds) -> str:
-    """High above the upper threshold, medium above the lower one, else low."""
-    if score > thresholds.high:
-        return "high"
-    return "medium" if score > thresholds.medium else "low"
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """A version in its role on a route."""
+
+    scored: Scored
+    version: str
+    variant: str
+    """champion or challenger."""
+    pick: Callable[[Values], Values] | None
+    """Takes the version's own features from the contract's; None when they are the same."""
+    confidences: dict[float, Confidence]
+    """By the upper end of a band."""
+    compiled: bool
+    """Whether a score takes microseconds; else it takes milliseconds, in a thread."""
+    score: Callable[[Values], float]
+    """Probability of conversion, from the contract's values."""
+
+    def score_many(self, leads: Sequence[LeadIn]) -> list[float]:
+        """Probabilities of conversion, in the order of the leads: one matrix for a version served by the library."""
+        rows = [lead.values for lead in leads] if self.pick is None else [self.pick(lead.values) for lead in leads]
+        return self.scored.scorer.score_many(rows)
 
 
-def confidence(score: float, bands: ScoreBands) -> Confidence:
-    """What became of the hold-out leads that scored like this one."""
-    band = band_of(bands, score)
+@dataclass(frozen=True, kw_only=True)
+class Live:
+    """A route with its versions loaded. A request takes one and keeps it to its end."""
+
+    route: Route
+    contract: Contract
+    champion: Arm
+    challenger: Arm | None
+
+    def arm_of(self, lead_id: str) -> Arm:
+        """The version that answers a lead."""
+        if self.challenger is not None and has_challenger(self.route, lead_id):
+            return self.challenger
+        return self.champion
+
+    @property
+    def shadow(self) -> Arm | None:
+        """The version that is scored beside the champion and never answered."""
+        return self.challenger if self.route.stage == "shadow" else None
+
+
+class Request(msgspec.Struct, frozen=True, gc=False):
+    """What the records of one request's leads have in common."""
+
+    scored_at: datetime
+    """UTC."""
+    latency_ms: float
+    request_id: str
+    batch_size: int
+
+
+def live_of(route: Route, champion: Scored, challenger: Scored | None) -> Live:
+    """Put a route and its versions together. Raises RefusedError when the versions cannot take the same request."""
+    versions = [champion] if challenger is None else [champion, challenger]
+    contract = contract_of([scored.card.lead for scored in versions])
+    names = [feature.name for feature in contract.features]
+    return Live(
+        route=route,
+        contract=contract,
+        champion=_arm(champion, "champion", names),
+        challenger=None if challenger is None else _arm(challenger, "challenger", names),
+    )
+
+
+def _arm(scored: Scored, variant: str, names: list[str]) -> Arm:
+    own = [feature.name for feature in scored.card.lead.used]
+    pick = None if own == names else _picker([names.index(name) for name in own])
+    score = scored.scorer.score
+    return Arm(
+        scored=scored,
+        version=scored.version.version,
+        variant=variant,
+        pick=pick,
+        compiled=scored.card.compiled,
+        score=score if pick is None else lambda values: score(pick(values)),
+        confidences={band.high: _confidence(band) for band in scored.card.bands.bands},
+    )
+
+
+def _picker(places: list[int]) -> Callable[[Values], Values]:
+    if len(places) == 1:
+        (place,) = places
+        return lambda values: (values[place],)
+    return itemgetter(*places)
+
+
+def _confidence(band: Band) -> Confidence:
     return Confidence(
         low=band.interval.low,
         high=band.interval.high,
@@ -31,49 +116,38 @@ def confidence(score: float, bands: ScoreBands) -> Confidence:
     )
 
 
-def predictions_of(
-    leads: Sequence[LeadIn],
-    scores: Sequence[float],
-    scored: Scored,
-    ids: Sequence[UUID],
-    *,
-    variant: str,
-    scored_at: datetime,
-    latency_ms: float,
-    request_id: str,
-) -> list[Prediction]:
-    """The records of answered leads, in their order."""
-    return [
-        Prediction(
-            prediction_id=prediction_id,
-            lead_id=lead.lead_id,
-            scored_at=scored_at,
-            model_name=scored.card.model_name,
-            model_version=scored.version.version,
-            variant=variant,
-            predicted_score=score,
-            priority=priority(score, scored.card.thresholds),
-            features=_named(scored.card.lead, lead),
-            latency_ms=latency_ms,
-            batch_size=len(leads),
-            request_id=request_id,
-        )
-        for lead, score, prediction_id in zip(leads, scores, ids, strict=True)
-    ]
-
-
-def answer(prediction: Prediction, bands: ScoreBands) -> Answer:
-    """What the caller gets of a prediction."""
-    return Answer(
-        prediction_id=str(prediction.prediction_id),
-        lead_id=prediction.lead_id,
-        predicted_score=prediction.predicted_score,
-        priority=prediction.priority,
-        confidence=confidence(prediction.predicted_score, bands),
-        model_version=prediction.model_version,
-        variant=prediction.variant,
+def record(
+    live: Live, arm: Arm, lead: LeadIn, score: float, shadow: float | None, prediction_id: str, request: Request
+) -> Prediction:
+    """What is logged of one lead."""
+    thresholds = arm.scored.card.thresholds
+    return Prediction(
+        prediction_id=prediction_id,
+        lead_id=lead.lead_id,
+        scored_at=request.scored_at,
+        model_name=live.route.model_name,
+        model_version=arm.version,
+        variant=arm.variant,
+        predicted_score=score,
+        priority="high" if score > thresholds.high else "medium" if score > thresholds.medium else "low",
+        features=live.contract.encode_features(lead.values),
+        latency_ms=request.latency_ms,
+        batch_size=request.batch_size,
+        request_id=request.request_id,
+        route_epoch=live.route.epoch,
+        shadow_version=live.challenger.version if live.challenger and live.route.stage == "shadow" else None,
+        shadow_score=shadow,
     )
 
 
-def _named(schema: LeadSchema, lead: LeadIn) -> dict[str, float | str | bool | None]:
-    return {feature.name: value for feature, value in zip(schema.used, lead.values, strict=True)}
+def answer(prediction: Prediction, arm: Arm) -> Answer:
+    """What the caller gets of a prediction."""
+    return Answer(
+        prediction_id=prediction.prediction_id,
+        lead_id=prediction.lead_id,
+        predicted_score=prediction.predicted_score,
+        priority=prediction.priority,
+        confidence=arm.confidences[band_of(arm.scored.card.bands, prediction.predicted_score).high],
+        model_version=prediction.model_version,
+        variant=prediction.variant,
+    )

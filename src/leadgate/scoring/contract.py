@@ -2,13 +2,15 @@
 
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
 
+from leadgate.errors import RefusedError
 from leadgate.leads.schema import Feature, FeatureType, FeatureValue, LeadSchema
 from leadgate.leads.text import clean_text
 
@@ -17,6 +19,7 @@ BATCH_LIMIT = 1_000
 
 TextValue = Annotated[str, msgspec.Meta(max_length=10_000)]
 LeadId = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern=r"^[^\x00]*$")]
+EventId = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[\x20-\x7e]*$")]
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 
 
@@ -94,70 +97,93 @@ class ScoreOut(msgspec.Struct, frozen=True, kw_only=True):
 class BadRequestError(Exception):
     """A request that does not say a lead; holds the sentence and the path of the field."""
 
-    def __init__(self, detail: str, path: str | None = None) -> None:
+    def __init__(self, detail: str, path: str | None = None, *, status: int | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
         self.path = path
+        self.status = status or (400 if path is None else 422)
 
 
-@dataclass(frozen=True, kw_only=True)
-class LeadIn:
-    """A decoded lead: its id, and its raw values in the order of ``schema.used``."""
+class LeadIn(msgspec.Struct, frozen=True, gc=False):
+    """A decoded lead: its id, and its raw values in the order of the contract's ``features``."""
 
     lead_id: str
     values: tuple[FeatureValue, ...]
+    event_id: str | None = None
+    """The caller's own id of the event: the same one again gets the same answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contract:
-    """The request types of one lead schema."""
+    """The request types of the versions that a route names."""
 
-    schema: LeadSchema
+    features: tuple[Feature, ...]
+    """Those that one version or another uses; the champion's first, in its own order."""
     lead_type: type[msgspec.Struct]
     batch_type: type[msgspec.Struct]
     decode_lead: Callable[[bytes], LeadIn]
     """Raises BadRequestError."""
     decode_batch: Callable[[bytes], list[LeadIn]]
     """Raises BadRequestError."""
+    encode_features: Callable[[tuple[FeatureValue, ...]], bytes]
+    """Values as a JSON object by name."""
 
 
-def contract_of(schema: LeadSchema) -> Contract:
-    """Make the request types of a schema.
+def contract_of(schemas: Sequence[LeadSchema]) -> Contract:
+    """Make the request types of the versions that a route names, the champion's schema first.
 
-    Every declared feature may be sent; those that no model uses are ignored, so that a CRM can send the whole lead.
-    A feature that is not sent is missing. A name that is not declared is refused.
+    Every feature that one of them declares may be sent; those that no model uses are ignored, so that a CRM can send
+    the whole lead. A feature that is not sent is missing. A name that is not declared is refused. Raises RefusedError
+    when two versions take different types under one name: no request could satisfy both.
     """
-    used = schema.used
-    unused = [feature for feature in schema.features if not feature.use]
-    fields = [(f"f{i}", _type(feature), None) for i, feature in enumerate(used)]
+    used = _used(schemas)
+    taken = {feature.name for feature in used}
+    declared = {feature.name: feature for schema in schemas for feature in schema.features}
+    unused = [name for name in declared if name not in taken]
+    values = [(f"f{i}", _type(feature), None) for i, feature in enumerate(used)]
     ignored = [(f"g{i}", Any, None) for i, _ in enumerate(unused)]
-    names = {f"f{i}": f.name for i, f in enumerate(used)} | {f"g{i}": f.name for i, f in enumerate(unused)}
-    how: dict[str, Any] = {"forbid_unknown_fields": True, "kw_only": True, "frozen": True}
-    features_type = msgspec.defstruct("Features", [*fields, *ignored], rename=names, **how)
-    lead_type = msgspec.defstruct("Lead", [("lead_id", LeadId), ("features", features_type)], **how)
-    leads = Annotated[list[lead_type], msgspec.Meta(min_length=1, max_length=BATCH_LIMIT)]  # type: ignore[valid-type]
+    names = {f"f{i}": f.name for i, f in enumerate(used)} | {f"g{i}": name for i, name in enumerate(unused)}
+    how: dict[str, Any] = {"forbid_unknown_fields": True, "kw_only": True, "frozen": True, "gc": False}
+    features_type = msgspec.defstruct("Features", [*values, *ignored], rename=names, **how)
+    fields = [("lead_id", LeadId), ("features", features_type)]
+    lead_type = msgspec.defstruct("Lead", [*fields, ("event_id", EventId | None, None)], **how)
+    batched_type = msgspec.defstruct("BatchedLead", fields, **how)
+    leads = Annotated[list[batched_type], msgspec.Meta(min_length=1, max_length=BATCH_LIMIT)]  # type: ignore[valid-type]
     batch_type = msgspec.defstruct("LeadBatch", [("leads", leads)], **how)
+    known = list(declared)
     read_values = _reader(used)
-    known = [feature.name for feature in schema.features]
-
-    def lead_in(lead: Any, where: str) -> LeadIn:
-        return LeadIn(lead_id=lead.lead_id, values=read_values(lead.features, where))
+    lead_decoder, batch_decoder = msgspec.json.Decoder(lead_type), msgspec.json.Decoder(batch_type)
 
     def decode_lead(body: bytes) -> LeadIn:
-        return lead_in(_decode(lead_decoder, body, known), "$.features")
+        lead = _decode(lead_decoder, body, known)
+        return LeadIn(lead.lead_id, read_values(lead.features, "$.features"), lead.event_id)
 
     def decode_batch(body: bytes) -> list[LeadIn]:
         leads = _decode(batch_decoder, body, known).leads
-        return [lead_in(lead, f"$.leads[{i}].features") for i, lead in enumerate(leads)]
+        return [
+            LeadIn(lead.lead_id, read_values(lead.features, f"$.leads[{i}].features")) for i, lead in enumerate(leads)
+        ]
 
-    lead_decoder, batch_decoder = msgspec.json.Decoder(lead_type), msgspec.json.Decoder(batch_type)
     return Contract(
-        schema=schema,
+        features=used,
         lead_type=lead_type,
         batch_type=batch_type,
         decode_lead=decode_lead,
         decode_batch=decode_batch,
+        encode_features=_writer(used),
     )
+
+
+def _used(schemas: Sequence[LeadSchema]) -> tuple[Feature, ...]:
+    used: dict[str, Feature] = {}
+    for feature in (feature for schema in schemas for feature in schema.used):
+        first = used.setdefault(feature.name, feature)
+        if first.type is not feature.type:
+            raise RefusedError(
+                f"The versions of the route do not fit together: {feature.name!r} is {first.type.value} in one and "
+                f"{feature.type.value} in the other; train one of them again."
+            )
+    return tuple(used.values())
 
 
 _OUTCOMES = msgspec.json.Decoder(
@@ -204,17 +230,37 @@ def _type(feature: Feature) -> Any:
 
 def _reader(used: tuple[Feature, ...]) -> Callable[[Any, str], tuple[FeatureValue, ...]]:
     """Reads a features struct into a tuple; text is cleaned exactly as an import cleans it."""
-    texts = {i: f.name for i, f in enumerate(used) if f.type is FeatureType.CATEGORICAL}
+    texts = tuple(i for i, f in enumerate(used) if f.type is FeatureType.CATEGORICAL)
     width = len(used)
 
     def read(features: Any, where: str) -> tuple[FeatureValue, ...]:
         values = list(msgspec.structs.astuple(features)[:width])
-        for i, name in texts.items():
+        for i in texts:
             text = values[i]
             if text is not None:
-                if "\0" in text:
-                    raise BadRequestError("Text may not hold the character NUL.", f"{where}.{name}")
-                values[i] = clean_text(text)
+                try:
+                    values[i] = _clean(text)
+                except ValueError as error:
+                    raise BadRequestError(str(error), f"{where}.{used[i].name}") from error
         return tuple(values)
 
     return read
+
+
+@lru_cache(maxsize=4_096)  # a lead's categories repeat
+def _clean(text: str) -> str | None:
+    if "\0" in text:
+        raise ValueError("Text may not hold the character NUL.")
+    return clean_text(text)
+
+
+def _writer(used: tuple[Feature, ...]) -> Callable[[tuple[FeatureValue, ...]], bytes]:
+    fields = [(f"f{i}", Any) for i, _ in enumerate(used)]
+    names = {f"f{i}": feature.name for i, feature in enumerate(used)}
+    logged = msgspec.defstruct("LoggedFeatures", fields, rename=names, frozen=True, gc=False)
+    encode = msgspec.json.Encoder().encode
+
+    def write(values: tuple[FeatureValue, ...]) -> bytes:
+        return encode(logged(*values))
+
+    return write

@@ -1,4 +1,4 @@
-"""The prediction log as serving sees it: a score is answered only once it is written here."""
+"""The database as serving sees it, beside the spool."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,8 +9,10 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from leadgate.errors import DatabaseDownError
 from leadgate.records import Outcome, Prediction
 from leadgate.storage.postgres.connection import database_down
+from leadgate.storage.postgres.idempotency import KnownAnswer, find_answer, remember_answer
 from leadgate.storage.postgres.outcomes import Recorded, record_outcomes
-from leadgate.storage.postgres.predictions import LatestScore, insert_predictions, latest_score
+from leadgate.storage.postgres.partitions import ensure_partitions
+from leadgate.storage.postgres.predictions import LatestScore, copy_predictions, latest_score
 
 _WAIT_S = 5.0
 """How long a request waits for a connection before it is told that the database does not answer."""
@@ -21,7 +23,7 @@ class ServingLog:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._pool = ConnectionPool(url, min_size=1, max_size=8, timeout=_WAIT_S, open=False)
+        self._pool = ConnectionPool(url, min_size=1, max_size=4, timeout=_WAIT_S, open=False)
 
     def open(self) -> None:
         """Connect, and fail now rather than at the first request."""
@@ -36,13 +38,29 @@ class ServingLog:
         """Give the connections back."""
         self._pool.close()
 
-    def append(self, predictions: Sequence[Prediction]) -> None:
-        """Write predictions down, all or none."""
+    def find_answer(self, caller: str, key: str, since: datetime) -> KnownAnswer | None:
+        """What was answered to a caller under a key, since a time."""
         try:
             with self._pool.connection() as connection:
-                insert_predictions(connection, predictions)
+                return find_answer(connection, caller, key, since=since)
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise self._down(error) from error
+
+    def answer_once(
+        self, caller: str, key: str, made: KnownAnswer, predictions: Sequence[Prediction], at: datetime, since: datetime
+    ) -> KnownAnswer:
+        """Keep an answer and log its predictions, both or neither; gives the one that somebody else kept first."""
+        try:
+            with self._pool.connection() as connection, connection.transaction():
+                if not remember_answer(connection, caller, key, made, at=at, since=since):
+                    known = find_answer(connection, caller, key, since=since)
+                    assert known is not None
+                    return known
+                ensure_partitions(connection, {p.scored_at.date() for p in predictions})
+                copy_predictions(connection, predictions)
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            raise self._down(error) from error
+        return made
 
     def record(self, outcomes: Sequence[Outcome], recorded_at: datetime) -> Recorded:
         """Append outcomes, all or none."""

@@ -1,39 +1,190 @@
-"""What Prometheus reads."""
+"""What Prometheus reads.
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, Info, generate_latest
+The instruments are plain lists and dictionaries, since they are touched at every request. Each worker leaves a snapshot
+of its own in a shared folder every second, and whichever worker is asked tells those of all, labelled by worker.
+"""
 
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
-"""Buckets that hold the plan's limits of 100 and 200 ms as edges."""
+import time
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import accumulate
+from pathlib import Path
+
+import msgspec
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
+"""Bucket edges of latencies; the plan's limits of 100 and 200 ms are among them."""
+SHARES = tuple(i / 20 for i in range(1, 21))
+"""Bucket edges of scores, and of differences of scores."""
+DIFFERENCES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+
+_STALE_S = 10.0
+"""A snapshot that is older is that of a worker that is gone."""
+
+Labels = tuple[str, ...]
+
+
+class _Counts(msgspec.Struct):
+    """A histogram with one set of labels."""
+
+    counts: list[int]
+    total: float = 0.0
+
+
+class Histogram:
+    """Counts of values by bucket, for each set of labels."""
+
+    def __init__(self, edges: Sequence[float]) -> None:
+        self.edges = edges
+        self.series: dict[Labels, _Counts] = {}
+
+    def observe(self, labels: Labels, value: float) -> None:
+        """Count a value."""
+        series = self.series.get(labels)
+        if series is None:
+            series = self.series[labels] = _Counts([0] * (len(self.edges) + 1))
+        series.counts[bisect_left(self.edges, value)] += 1
+        series.total += value
+
+
+class Counter:
+    """A number that only grows, for each set of labels."""
+
+    def __init__(self) -> None:
+        self.series: dict[Labels, float] = {}
+
+    def add(self, labels: Labels, value: float = 1) -> None:
+        """Count."""
+        self.series[labels] = self.series.get(labels, 0) + value
+
+
+class _Snapshot(msgspec.Struct):
+    """A worker's instruments at one time."""
+
+    worker: str
+    at: float
+    histograms: dict[str, list[tuple[Labels, list[int], float]]]
+    counters: dict[str, list[tuple[Labels, float]]]
+    gauges: dict[str, float]
+
+
+_HISTOGRAMS: dict[str, tuple[str, tuple[str, ...], Sequence[float]]] = {
+    "leadgate_prediction_seconds": (
+        "Time from the request's head to its answer, of /predict",
+        ("model_version", "variant"),
+        SECONDS,
+    ),
+    "leadgate_predicted_score": ("Predicted probability of conversion", ("model_version", "variant"), SHARES),
+    "leadgate_shadow_difference": (
+        "Absolute difference between the shadow's score and the answered one",
+        ("model_version", "shadow_version"),
+        DIFFERENCES,
+    ),
+    "leadgate_request_seconds": ("Time to answer a request", ("route", "status"), SECONDS),
+}
+_COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "leadgate_predictions": ("Answered scores", ("model_version", "variant", "priority")),
+    "leadgate_shadow_failures": ("Shadow scores that failed or were too slow", ("shadow_version",)),
+    "leadgate_outcomes": ("Recorded outcomes", ()),
+    "leadgate_refusals": ("Requests that were refused", ("status",)),
+    "leadgate_route_changes": ("Routes taken up", ()),
+    "leadgate_route_failures": ("Routes that could not be taken up", ()),
+}
+_GAUGES: dict[str, str] = {
+    "leadgate_route_epoch": "Epoch of the route in force in the worker",
+    "leadgate_spool_segments": "Segments that are not in the log yet",
+    "leadgate_spool_bytes": "Their size",
+    "leadgate_spool_lag_seconds": "Age of the oldest of them",
+    "leadgate_spool_full": "1 while predictions are refused because the spool cannot take them",
+    "leadgate_library_queue": "Requests that wait for a version served by the library",
+    "leadgate_connections": "Open connections",
+}
 
 
 class Metrics:
-    """The instruments of one server."""
+    """The instruments of one worker."""
 
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.predictions = Counter(
-            "leadgate_predictions",
-            "Answered scores",
-            ["model_version", "variant", "priority"],
-            registry=self.registry,
-        )
-        self.scores = Histogram(
-            "leadgate_predicted_score",
-            "Predicted probability of conversion",
-            ["model_version", "variant"],
-            buckets=[i / 20 for i in range(1, 21)],
-            registry=self.registry,
-        )
-        self.requests = Histogram(
-            "leadgate_request_seconds",
-            "Time to answer a request",
-            ["route", "status"],
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
-        self.outcomes = Counter("leadgate_outcomes", "Recorded outcomes", registry=self.registry)
-        self.model = Info("leadgate_model", "The version that answers", registry=self.registry)
+    def __init__(self, worker: str = "0", folder: Path | None = None) -> None:
+        """``folder`` is where workers leave their snapshots; None keeps a worker to itself."""
+        self.worker = worker
+        self._folder = folder
+        self._histograms = {name: Histogram(edges) for name, (_, _, edges) in _HISTOGRAMS.items()}
+        self._counters = {name: Counter() for name in _COUNTERS}
+        self.gauges = dict.fromkeys(_GAUGES, 0.0)
+        self.prediction_seconds = self._histograms["leadgate_prediction_seconds"]
+        self.scores = self._histograms["leadgate_predicted_score"]
+        self.shadow_difference = self._histograms["leadgate_shadow_difference"]
+        self.request_seconds = self._histograms["leadgate_request_seconds"]
+        self.predictions = self._counters["leadgate_predictions"]
+        self.shadow_failures = self._counters["leadgate_shadow_failures"]
+        self.outcomes = self._counters["leadgate_outcomes"]
+        self.refusals = self._counters["leadgate_refusals"]
+        self.route_changes = self._counters["leadgate_route_changes"]
+        self.route_failures = self._counters["leadgate_route_failures"]
+
+    def leave_snapshot(self) -> None:
+        """Write the instruments down for the other workers."""
+        if self._folder is not None:
+            path = self._folder / f"metrics-{self.worker}.json"
+            temporary = path.with_suffix(".new")
+            with suppress(OSError):  # a full disk must not stop a worker
+                temporary.write_bytes(msgspec.json.encode(self._snapshot()))
+                temporary.replace(path)
 
     def exposition(self) -> bytes:
-        """All instruments in Prometheus' text format."""
-        return generate_latest(self.registry)
+        """The instruments of all workers in Prometheus' text format."""
+        registry = CollectorRegistry()
+        registry.register(_AllWorkers([self._snapshot(), *self._others()]))
+        return generate_latest(registry)
+
+    def _snapshot(self) -> _Snapshot:
+        return _Snapshot(
+            worker=self.worker,
+            at=time.time(),
+            histograms={
+                name: [(labels, s.counts, s.total) for labels, s in h.series.items()]
+                for name, h in self._histograms.items()
+            },
+            counters={name: list(c.series.items()) for name, c in self._counters.items()},
+            gauges=self.gauges,
+        )
+
+    def _others(self) -> Iterator[_Snapshot]:
+        if self._folder is None:
+            return
+        for path in sorted(self._folder.glob("metrics-*.json")):
+            with suppress(OSError, msgspec.DecodeError):
+                snapshot = msgspec.json.decode(path.read_bytes(), type=_Snapshot)
+                if snapshot.worker != self.worker and abs(time.time() - snapshot.at) < _STALE_S:
+                    yield snapshot
+
+
+class _AllWorkers(Collector):
+    def __init__(self, snapshots: Sequence[_Snapshot]) -> None:
+        self._snapshots = snapshots
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield each instrument with the series of every worker."""
+        for name, (text, labels, edges) in _HISTOGRAMS.items():
+            histogram = HistogramMetricFamily(name, text, labels=("worker", *labels))
+            names = [*(f"{edge:g}" for edge in edges), "+Inf"]
+            for snapshot in self._snapshots:
+                for values, counts, total in snapshot.histograms.get(name, []):
+                    buckets = list(zip(names, accumulate(counts), strict=True))
+                    histogram.add_metric((snapshot.worker, *values), buckets=buckets, sum_value=total)
+            yield histogram
+        for name, (text, labels) in _COUNTERS.items():
+            counter = CounterMetricFamily(name, text, labels=("worker", *labels))
+            for snapshot in self._snapshots:
+                for values, value in snapshot.counters.get(name, []):
+                    counter.add_metric((snapshot.worker, *values), value)
+            yield counter
+        for name, text in _GAUGES.items():
+            gauge = GaugeMetricFamily(name, text, labels=("worker",))
+            for snapshot in self._snapshots:
+                gauge.add_metric((snapshot.worker,), snapshot.gauges.get(name, 0.0))
+            yield gauge

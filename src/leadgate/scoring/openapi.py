@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from leadgate.leads.schema import FeatureValue
+from leadgate.models.card import Card
 from leadgate.scoring.contract import Answer, Answers, Contract, OutcomeIn, OutcomesOut, ScoreOut
 
 _REF = "#/components/schemas/{name}"
@@ -32,17 +32,23 @@ _PROBLEM: dict[str, Any] = {
 
 _PROBLEM_TEXTS = {
     400: "The body is not JSON",
+    401: "No valid key in the Authorization header",
+    403: "The key does not allow this",
     404: "No such lead",
+    408: "The request did not arrive in time",
+    413: "The body is too large",
     422: "A field is missing, unknown or of the wrong type; `errors` names it",
-    503: "The database does not answer; nothing was scored or recorded",
+    429: "The key's rate is used up; Retry-After says when to come again",
+    500: "Something went wrong; the operator finds it by the request id",
+    503: "Not now; nothing was scored or recorded. Retry-After says when to come again",
 }
 
 
-def components(contract: Contract, example: tuple[FeatureValue, ...]) -> dict[str, Any]:
-    """The schemas of all messages, the lead's own among them, with a real lead as the example."""
+def components(contract: Contract, card: Card) -> dict[str, Any]:
+    """The schemas of all messages, the lead's own among them, with a real lead of the champion as the example."""
     types = (contract.lead_type, contract.batch_type, Answer, Answers, OutcomeIn, OutcomesOut, ScoreOut)
     _, schemas = msgspec.json.schema_components(types, ref_template=_REF)
-    features = {f.name: value for f, value in zip(contract.schema.used, example, strict=True)}
+    features = {f.name: value for f, value in zip(card.lead.used, card.example, strict=True)}
     schemas["Lead"]["example"] = {"lead_id": "4711", "features": features}
     schemas["LeadBatch"]["example"] = {"leads": [{"lead_id": "4711", "features": features}]}
     return {**schemas, "Problem": _PROBLEM}
@@ -60,12 +66,32 @@ def responses(name: str, *problems: int) -> dict[int | str, dict[str, Any]]:
     found: dict[int | str, dict[str, Any]] = {
         200: {"description": "OK", "content": {"application/json": {"schema": _ref(name)}}}
     }
-    for status in problems:
-        found[status] = {
+    return found | problems_of(*problems)
+
+
+def problems_of(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Refusals that a route can give."""
+    return {
+        status: {
             "description": _PROBLEM_TEXTS[status],
             "content": {"application/problem+json": {"schema": _ref("Problem")}},
         }
-    return found
+        for status in statuses
+    }
+
+
+def add_refusals(described: dict[str, Any], *, with_keys: bool) -> None:
+    """Say of every route what any route can refuse, and which need a key."""
+    for path, routes in described["paths"].items():
+        needs_key = with_keys and not path.startswith("/health")
+        for route in routes.values():
+            statuses = (400, 413, 500, 401, 403, 429) if needs_key else (400, 413, 500)
+            for status, text in problems_of(*statuses).items():
+                route["responses"].setdefault(str(status), text)
+            if needs_key:
+                route["security"] = [{"key": []}]
+    if with_keys:
+        described["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
 
 
 def _ref(name: str) -> dict[str, str]:

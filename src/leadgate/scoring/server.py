@@ -1,13 +1,7 @@
-"""Runs the service on a socket."""
+"""The address that the service listens on."""
 
 import ipaddress
-import signal
 import socket
-import sys
-from contextlib import closing, suppress
-
-import uvicorn
-from fastapi import FastAPI
 
 from leadgate.errors import RefusedError
 
@@ -35,15 +29,3 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def serve(app: FastAPI, listener: socket.socket) -> None:
-    """Answer requests until SIGINT or SIGTERM; finishes what is in flight, then returns.
-
-    uvicorn raises the signal again when it has stopped; SIGTERM then has to end the process by its ordinary way out,
-    so that exit handlers run (the embedded PostgreSQL stops with its last user) and the exit code is 0.
-    """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=30)
-    with closing(listener), suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[listener])

@@ -115,11 +115,23 @@ def promote(
     to: Annotated[str, typer.Option("--as", help="champion: it serves; challenger: it is next.")] = "champion",
     project: ProjectDir = HERE,
 ) -> None:
-    """Make a version the champion or the challenger. Servers take it up when they start."""
-    from leadgate.models.promoting import promote as promote_version  # noqa: PLC0415
+    """Make a version the champion or the challenger. Running workers take up a champion within seconds.
+
+    A champion answers every lead at once; `leadgate route set` lets a version begin with a share of them.
+    """
+    from leadgate.app.routing import promote as promote_version  # noqa: PLC0415
+
+    console.print(promote_version(open_home(project), which, to), markup=False, soft_wrap=True)
+
+
+@app.command()
+def fetch(which: Which, project: ProjectDir = HERE) -> None:
+    """Bring a version's files onto this machine, where servers take them from; they do it themselves when they need to."""
+    from leadgate.models.bundles import fetch as fetch_version  # noqa: PLC0415
 
     home = open_home(project)
-    console.print(promote_version(home.registry, which, to, by=home.author, at=home.clock()), markup=False)
+    version = fetch_version(home.registry, which, home.bundles)
+    console.print(f"Version {version.version} of {version.name} is on this machine.", markup=False)
 
 
 def print_comparison(comparison: Any, name_a: str, name_b: str) -> None:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from leadgate import __version__
-from leadgate.app.cli import data, db, models, outcomes
-from leadgate.app.cli.options import HERE, AsJson, ProjectDir
+from leadgate.app.cli import data, db, models, outcomes, route
+from leadgate.app.cli.options import HERE, AsJson, ProjectDir, one_of
 from leadgate.app.cli.output import console, errors, moment, print_json, print_table, progress, share, with_interval
+from leadgate.app.cli.route import put_in_force
 from leadgate.app.wire import CONFIG, open_home
+from leadgate.scoring.plan import Durability
 
 if TYPE_CHECKING:
     from leadgate.models.training import Trained
@@ -26,6 +28,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 app.add_typer(outcomes.app, name="outcomes")
+app.add_typer(route.app, name="route")
 app.add_typer(db.app, name="db")
 
 
@@ -118,21 +121,61 @@ def serve(
     port: Annotated[
         int | None, typer.Option(help="Port to listen on; 0 takes a free one.", show_default="8000")
     ] = None,
-    no_auth: Annotated[
-        bool, typer.Option("--no-auth", help="Serve other machines although nobody has to show a key.")
-    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Processes that answer: one for each core.", show_default="1")
+    ] = None,
+    durability: Annotated[
+        str | None,
+        typer.Option(help="What an answered prediction survives: process or power (cut).", show_default="process"),
+    ] = None,
+    auth: Annotated[
+        bool | None,
+        typer.Option("--auth/--no-auth", help="Ask callers for a key; by default where other machines can call."),
+    ] = None,
 ) -> None:
-    """Serve the champion over HTTP until Ctrl-C: /predict, /predict/batch, /outcomes, /health, /metrics, /docs."""
-    from leadgate.app.serving import run  # noqa: PLC0415
+    """Serve the route in force over HTTP until Ctrl-C: /predict, /predict/batch, /outcomes, /health, /metrics, /docs.
+
+    A prediction is written to a spool on this disk before it is answered, and moved into the database from there; the
+    database may be away for a while. A change of the route (`leadgate route set`, `leadgate rollback`) is taken up
+    between two requests.
+    """
+    from leadgate.app.serving import Serving, run  # noqa: PLC0415
 
     home = open_home(project)
-    run(home, host or home.settings.host, home.settings.port if port is None else port, no_auth=no_auth)
+    settings = home.settings
+    run(
+        home,
+        Serving(
+            host=host or settings.host,
+            port=settings.port if port is None else port,
+            workers=workers or settings.workers,
+            durability=one_of(durability or settings.durability, Durability, "durability"),
+            auth=auth,
+        ),
+    )
 
 
 @app.command()
 def up(project: ProjectDir = HERE) -> None:
     """Keep a project running: its database and its service, on the default port, until Ctrl-C."""
-    serve(project, host=None, port=None, no_auth=False)
+    serve(project, host=None, port=None, workers=None, durability=None, auth=None)
+
+
+@app.command()
+def rollback(
+    project: ProjectDir = HERE,
+    to: Annotated[str | None, typer.Option(help="A version that was champion before.", show_default="the last")] = None,
+    reason: Annotated[str, typer.Option(help="Why; kept with the route.")] = "rolled back by hand",
+    as_json: AsJson = False,
+) -> None:
+    """Take the challenger off the route; where the champion answers alone, go back to the champion before it.
+
+    One transaction, in force in every worker within a second. No request fails, and no registry is asked.
+    """
+    from leadgate.app.routing import roll_back  # noqa: PLC0415
+
+    home = open_home(project)
+    put_in_force(home, roll_back(home, to=to, reason=reason), as_json=as_json)
 
 
 @app.command()

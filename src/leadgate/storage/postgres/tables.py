@@ -109,7 +109,9 @@ routes = Table(
     Column("epoch", BigInteger, primary_key=True, autoincrement=False, comment="1, 2, 3; the highest is in force"),
     Column("stage", Text, nullable=False),
     Column("champion", Text, nullable=False),
+    Column("champion_digest", Text, nullable=False, comment="of the model that has to answer under that number"),
     Column("challenger", Text),
+    Column("challenger_digest", Text),
     Column("share", Integer, nullable=False, comment="buckets of 10,000 that the challenger answers"),
     Column("salt", Text, nullable=False),
     Column("changed_at", Time, nullable=False),
@@ -117,7 +119,10 @@ routes = Table(
     Column("reason", Text, nullable=False),
     CheckConstraint("stage IN ('full', 'shadow', 'canary', 'ab_test')", name="stage_known"),
     CheckConstraint("share BETWEEN 0 AND 10000", name="share_in_buckets"),
-    CheckConstraint("(challenger IS NULL) = (stage = 'full')", name="challenger_where_needed"),
+    CheckConstraint(
+        "(challenger IS NULL) = (stage = 'full') AND (challenger IS NULL) = (challenger_digest IS NULL)",
+        name="challenger_where_needed",
+    ),
     CheckConstraint("share = 0 OR stage IN ('canary', 'ab_test')", name="share_where_allowed"),
     comment="append-only: each change of the route is a new row",
 )

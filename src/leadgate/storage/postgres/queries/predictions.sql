@@ -1,10 +1,23 @@
--- insert_prediction
-INSERT INTO leadgate.prediction_logs
+-- copy_predictions
+COPY leadgate.prediction_logs
     (prediction_id, lead_id, scored_at, model_name, model_version, variant, predicted_score, priority,
-     features, latency_ms, batch_size, request_id)
-VALUES
-    (%(prediction_id)s, %(lead_id)s, %(scored_at)s, %(model_name)s, %(model_version)s, %(variant)s,
-     %(predicted_score)s, %(priority)s, %(features)s, %(latency_ms)s, %(batch_size)s, %(request_id)s)
+     features, latency_ms, batch_size, request_id, route_epoch, shadow_version, shadow_score)
+FROM STDIN
+
+-- claim_segment
+INSERT INTO leadgate.spool_segments (segment, drained_at, predictions, lost, damage)
+VALUES (%(segment)s, %(drained_at)s, %(predictions)s, %(lost)s, %(damage)s)
+ON CONFLICT DO NOTHING
+
+-- damaged_segments
+SELECT segment, drained_at, predictions, lost, damage
+FROM leadgate.spool_segments
+WHERE damage IS NOT NULL
+ORDER BY drained_at DESC
+LIMIT %(most)s
+
+-- forget_segments
+DELETE FROM leadgate.spool_segments WHERE drained_at < %(before)s AND damage IS NULL
 
 -- latest_score
 SELECT prediction_id, lead_id, scored_at, model_name, model_version, variant, predicted_score, priority

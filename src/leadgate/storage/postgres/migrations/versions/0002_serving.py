@@ -119,7 +119,14 @@ def _create_routes() -> None:
         ),
         sa.Column("stage", sa.Text(), nullable=False),
         sa.Column("champion", sa.Text(), nullable=False),
+        sa.Column(
+            "champion_digest",
+            sa.Text(),
+            nullable=False,
+            comment="of the model that has to answer under that number",
+        ),
         sa.Column("challenger", sa.Text(), nullable=True),
+        sa.Column("challenger_digest", sa.Text(), nullable=True),
         sa.Column("share", sa.Integer(), nullable=False, comment="buckets of 10,000 that the challenger answers"),
         sa.Column("salt", sa.Text(), nullable=False),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
@@ -128,7 +135,8 @@ def _create_routes() -> None:
         sa.CheckConstraint("stage IN ('full', 'shadow', 'canary', 'ab_test')", name=op.f("routes_stage_known_check")),
         sa.CheckConstraint("share BETWEEN 0 AND 10000", name=op.f("routes_share_in_buckets_check")),
         sa.CheckConstraint(
-            "(challenger IS NULL) = (stage = 'full')", name=op.f("routes_challenger_where_needed_check")
+            "(challenger IS NULL) = (stage = 'full') AND (challenger IS NULL) = (challenger_digest IS NULL)",
+            name=op.f("routes_challenger_where_needed_check"),
         ),
         sa.CheckConstraint(
             "share = 0 OR stage IN ('canary', 'ab_test')", name=op.f("routes_share_where_allowed_check")

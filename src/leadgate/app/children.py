@@ -1,0 +1,62 @@
+"""The processes that ``leadgate serve`` starts: ``python -m leadgate.app.children PLAN``."""
+
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from leadgate.errors import LeadgateError
+from leadgate.scoring.logs import log_to_stderr
+from leadgate.scoring.parent import end_with_parent, tell_ready
+from leadgate.scoring.plan import ChildPlan
+
+
+def main() -> None:
+    """Run a child to its end."""
+    plan = msgspec.json.decode(sys.argv[1], type=ChildPlan)
+    end_with_parent()
+    shift = timedelta(days=plan.clock_shift_days)
+    try:
+        (_drain if plan.worker is None else _work)(plan, lambda: datetime.now(UTC) + shift)
+    except LeadgateError as error:
+        tell_ready(plan.ready, str(error))
+        sys.exit(2)
+    except Exception as error:
+        tell_ready(plan.ready, f"{type(error).__name__}: {error}")
+        raise
+
+
+def _work(plan: ChildPlan, clock: Callable[[], datetime]) -> None:
+    from leadgate.scoring.worker import run_worker  # noqa: PLC0415  # the drainer has no use for it
+
+    assert plan.worker is not None
+    log_to_stderr(f"worker {plan.worker.slot}")
+    run_worker(plan, plan.worker, lambda version: fetch(Path(plan.project), version), clock)
+
+
+def _drain(plan: ChildPlan, clock: Callable[[], datetime]) -> None:
+    from leadgate.scoring.drainer import Drainer  # noqa: PLC0415
+
+    log_to_stderr("drainer")
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    tell_ready(plan.ready)
+    Drainer(Path(plan.spool), plan.database_url, clock).run(stop)
+
+
+def fetch(project: Path, version: str) -> None:
+    """Bring a version's files onto this machine, in a process of its own: MLflow has no place in a worker's memory."""
+    command = [sys.executable, "-m", "leadgate", "models", "fetch", version, "--project", str(project)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines() or ["no reason given"]
+        raise LeadgateError(f"Version {version} cannot be fetched: {lines[-1].removeprefix('leadgate: ')}")
+
+
+if __name__ == "__main__":
+    main()

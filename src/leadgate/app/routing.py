@@ -1,0 +1,100 @@
+"""Changes the route of a project: which versions answer, and how many leads each."""
+
+import secrets
+from collections.abc import Sequence
+
+from leadgate.app.wire import Home
+from leadgate.errors import LeadgateError, RefusedError
+from leadgate.models.promoting import promote as point_alias
+from leadgate.models.registry import Alias, Version
+from leadgate.records import Route, Stage
+from leadgate.scoring.routing import BUCKETS, Act, Named, back, change, first_route
+from leadgate.storage.postgres.routes import add_route, present_route, routes_of
+
+
+def route_in_force(home: Home) -> Route:
+    """The present route; the first one is made from the registry's champion. Raises RefusedError without a champion."""
+    with home.connection() as connection:
+        route = present_route(connection, home.project.name)
+        if route is not None:
+            return route
+        champion = home.registry.champion()
+        if champion is None:
+            raise RefusedError(f"Model {home.project.name!r} has no champion yet; make one with `leadgate train`.")
+        route = first_route(home.project.name, _named(champion), _act(home, "the first route: the registry's champion"))
+        add_route(connection, route)
+    return route
+
+
+def set_route(
+    home: Home, *, stage: Stage, champion: str | None, challenger: str | None, share: float, reason: str
+) -> Route:
+    """Put another route in force; ``share`` is between 0 and 1. Versions are numbers or aliases."""
+    present = route_in_force(home)
+    first = home.registry.find(champion or present.champion)
+    second = home.registry.find(challenger) if challenger else None
+    same_rollout = second is not None and second.version == present.challenger
+    route = change(
+        present,
+        _act(home, reason),
+        stage=stage,
+        champion=_named(first),
+        challenger=_named(second) if second else None,
+        share=round(share * BUCKETS),
+        # A lead keeps its side while the challenger's share grows, and is drawn anew for the next challenger.
+        salt=(present.salt if same_rollout and present.salt else secrets.token_hex(8)) if second else "",
+    )
+    with home.connection() as connection:
+        add_route(connection, route)
+    return route
+
+
+def roll_back(home: Home, *, to: str | None, reason: str) -> Route:
+    """Go back to the champion alone, or to the one before it: one transaction, and no registry is asked."""
+    with home.connection() as connection:
+        history: Sequence[Route] = routes_of(connection, home.project.name)
+        if not history:
+            raise RefusedError(f"Model {home.project.name!r} has no route yet; there is nothing to go back to.")
+        route = back(history, _act(home, reason), to=to)
+        add_route(connection, route)
+    return route
+
+
+def promote(home: Home, which: str, to: str) -> str:
+    """Make a version champion or challenger; a champion answers every lead from now on. Gives the sentence to say."""
+    said = point_alias(home.registry, which, to, by=home.author, at=home.clock())
+    if to != "champion":
+        return said
+    version = home.registry.find(which)
+    present = route_in_force(home)
+    if present.champion_digest == _named(version).digest and present.stage == "full":
+        return said
+    route = set_route(home, stage="full", champion=version.version, challenger=None, share=0, reason="promoted by hand")
+    return f"{said} It answers every lead (route {route.epoch}); running workers take it up within seconds."
+
+
+def follow_route(home: Home, route: Route) -> str | None:
+    """Let the registry's aliases say what the route says; a sentence when they cannot.
+
+    The route decides what answers. The aliases tell other tools, so a registry that is down does not undo a route.
+    """
+    registry = home.registry
+    aliases: tuple[tuple[Alias, str | None], ...] = (("champion", route.champion), ("challenger", route.challenger))
+    try:
+        for alias, version in aliases:
+            holder = next((v for v in registry.versions() if alias in v.aliases), None)
+            if version is not None and (holder is None or holder.version != version):
+                registry.point(alias, registry.find(version), by=route.changed_by, at=route.changed_at)
+            elif alias == "challenger" and version is None and holder is not None and holder.version == route.champion:
+                registry.drop("challenger")
+    except LeadgateError as error:
+        return str(error)
+    return None
+
+
+def _named(version: Version) -> Named:
+    return Named(version=version.version, digest=version.tags["model_digest"])
+
+
+def _act(home: Home, reason: str) -> Act:
+    return Act(by=home.author, at=home.clock(), reason=reason)

@@ -1,0 +1,195 @@
+"""Moves the spool into PostgreSQL, whatever happens on the way.
+
+A segment is in the log exactly when its name is in ``spool_segments``: both are written in one transaction, and the
+file is removed after it. So a drainer may be killed anywhere, and two may work on one spool.
+"""
+
+import fcntl
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import psycopg
+
+from leadgate.records import Prediction
+from leadgate.scoring.segments import Segment, read_segment
+from leadgate.scoring.spool import NEW, OPEN, SEALED
+from leadgate.storage.postgres.connection import Connection
+from leadgate.storage.postgres.partitions import ensure_partitions
+from leadgate.storage.postgres.predictions import DrainedSegment, claim_segment, copy_predictions, forget_segments
+
+REJECTED = ".rejected"
+"""A segment with predictions that the log's rules refuse; kept, for the person who has to find out why."""
+
+_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 2.0
+_REMEMBERED = timedelta(days=90)
+
+log = logging.getLogger("leadgate.drainer")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpoolState:
+    """What waits to be drained."""
+
+    segments: int
+    size: int
+    """Bytes."""
+    lag_s: float
+    """Age of the oldest segment."""
+
+
+def spool_state(folder: Path) -> SpoolState:
+    """Look at a spool. Never raises: files may go while it looks."""
+    sizes, oldest = [], time.time()
+    for path in _files(folder, SEALED, OPEN):
+        with suppress(FileNotFoundError):
+            found = path.stat()
+            sizes.append(found.st_size)
+            oldest = min(oldest, found.st_mtime)
+    return SpoolState(segments=len(sizes), size=sum(sizes), lag_s=max(0.0, time.time() - oldest))
+
+
+class Drainer:
+    """Drains one spool."""
+
+    def __init__(self, folder: Path, url: str, clock: Callable[[], datetime]) -> None:
+        self._folder = folder
+        self._url = url
+        self._clock = clock
+        self._down = False
+        self._pause = _PAUSE_S
+
+    def run(self, stop: threading.Event) -> None:
+        """Drain until ``stop`` is set and nothing is left; gives up then when the database is down.
+
+        What is left stays in the spool, and the next start goes on with it.
+        """
+        while True:
+            try:
+                with psycopg.connect(self._url, connect_timeout=5, autocommit=True) as connection:
+                    self._tell_up()
+                    self._drain_on(connection, stop)
+                    return
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                self._tell_down(error)
+                if stop.is_set():
+                    return
+            stop.wait(self._pause)
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE_S)
+
+    def drain(self, connection: Connection) -> list[DrainedSegment]:
+        """Take every segment that is finished or has lost its writer; gives what became of them, in order."""
+        return [self._drain_segment(connection, path) for path in self._ready()]
+
+    def _drain_on(self, connection: Connection, stop: threading.Event) -> None:
+        tidied = 0.0
+        while True:
+            last = stop.is_set()
+            drained = self.drain(connection)
+            if last and not drained:
+                return
+            if time.monotonic() - tidied > 3_600:  # noqa: PLR2004  # an hour
+                tidied = time.monotonic()
+                forget_segments(connection, before=self._clock() - _REMEMBERED)
+            if not drained:
+                stop.wait(_PAUSE_S)
+
+    def _ready(self) -> Iterator[Path]:
+        """Finished segments, those of dead writers among them, in the order in which each writer wrote them."""
+        for path in _files(self._folder, OPEN, NEW):
+            with suppress(FileNotFoundError, BlockingIOError), _locked(path):
+                if path.suffix == NEW:  # its writer died before it could answer anything
+                    path.unlink()
+                else:
+                    path.rename(path.with_suffix(SEALED))
+        yield from _files(self._folder, SEALED)
+
+    def _drain_segment(self, connection: Connection, path: Path) -> DrainedSegment:
+        segment = read_segment(path.read_bytes())
+        drained = DrainedSegment(
+            segment=path.stem,
+            drained_at=self._clock(),
+            predictions=len(segment.predictions),
+            lost=segment.lost,
+            damage=segment.damage,
+        )
+        try:
+            with connection.transaction():
+                _prepare(connection, segment.predictions)
+                if claim_segment(connection, drained):
+                    copy_predictions(connection, segment.predictions)
+        except (psycopg.DataError, psycopg.IntegrityError, ValueError):
+            drained = self._drain_singly(connection, path, segment, drained)
+        if drained.damage:
+            log.error(
+                "segment is damaged",
+                extra={"segment": path.name, "damage": drained.damage, "lost": drained.lost},
+            )
+        path.unlink(missing_ok=True)
+        return drained
+
+    def _drain_singly(
+        self, connection: Connection, path: Path, segment: Segment, drained: DrainedSegment
+    ) -> DrainedSegment:
+        """Keep out what the log refuses, and only that; the file is kept under another name."""
+        refused: list[str] = []
+        with connection.transaction():
+            _prepare(connection, segment.predictions)
+            for prediction in segment.predictions:
+                try:
+                    with connection.transaction():
+                        copy_predictions(connection, [prediction])
+                except psycopg.errors.UniqueViolation:  # it is in the log: nothing is lost
+                    continue
+                except (psycopg.DataError, psycopg.IntegrityError, ValueError) as error:
+                    refused.append(f"{prediction.prediction_id}: {str(error).splitlines()[0]}")
+            notes = [drained.damage] if drained.damage else []
+            if refused:
+                notes.append(f"the log refuses {len(refused)}, the first {refused[0]}")
+                path.with_suffix(REJECTED).write_bytes(path.read_bytes())
+            drained = replace(
+                drained,
+                predictions=len(segment.predictions) - len(refused),
+                lost=segment.lost + len(refused),
+                damage="; ".join(notes) or None,
+            )
+            if not claim_segment(connection, drained):
+                raise psycopg.Rollback
+        return drained
+
+    def _tell_down(self, error: Exception) -> None:
+        if not self._down:
+            reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+            log.error("PostgreSQL does not answer; predictions wait in the spool", extra={"reason": reason[0]})
+        self._down = True
+
+    def _tell_up(self) -> None:
+        if self._down:
+            log.info("PostgreSQL answers again")
+        self._down, self._pause = False, _PAUSE_S
+
+
+def _prepare(connection: Connection, predictions: Sequence[Prediction]) -> None:
+    ensure_partitions(connection, sorted({p.scored_at.date() for p in predictions}))
+
+
+def _files(folder: Path, *suffixes: str) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix in suffixes)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a segment. Raises BlockingIOError while its writer lives."""
+    file = os.open(path, os.O_RDWR)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(file)

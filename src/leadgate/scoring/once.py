@@ -1,0 +1,46 @@
+"""Answers a repeated request with the answer that was given, and logs it once.
+
+Requests that come with a key go past the spool: answer and predictions are written to PostgreSQL in one transaction,
+since the next worker that gets the same key has to find both. Such a request is therefore refused while the database is
+down; its caller can repeat it safely, which is what the key is for.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from hashlib import sha256
+
+from starlette.concurrency import run_in_threadpool
+
+from leadgate.records import Prediction
+from leadgate.scoring.contract import BadRequestError
+from leadgate.scoring.service import Service
+from leadgate.storage.postgres.idempotency import KnownAnswer
+
+KEPT = timedelta(days=1)
+"""How long an answer is repeated."""
+
+Score = Callable[[], Awaitable[tuple[list[Prediction], bytes]]]
+"""Scores, writing nothing; gives the records and the answer's body."""
+
+
+async def answer_once(service: Service, caller: str, key: str, body: bytes, score: Score) -> bytes:
+    """The answer's body: the one that was given under this key in the last day, else a new one.
+
+    Raises BadRequestError (422) when the key came with another body, DatabaseDownError.
+    """
+    digest = sha256(body).digest()
+    now = service.clock()
+    since = now - KEPT
+    known = await run_in_threadpool(service.log.find_answer, caller, key, since)
+    if known is None:
+        predictions, content = await score()
+        made = KnownAnswer(request_sha256=digest, answer=content)
+        known = await run_in_threadpool(service.log.answer_once, caller, key, made, predictions, now, since)
+        if known is made:
+            service.count(predictions)
+    if known.request_sha256 != digest:
+        raise BadRequestError(
+            f"The key {key!r} came with another request within the last day; a new request needs a new key.",
+            "idempotency-key",
+        )
+    return known.answer

@@ -1,0 +1,54 @@
+"""What the processes of the service are told when they are started (quiet)."""
+
+from typing import Literal
+
+import msgspec
+
+Durability = Literal["process", "power"]
+"""What an answered prediction survives: the death of the process, or a power cut too."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What one worker takes."""
+
+    body_bytes: int = 8 * 1024 * 1024
+    request_s: float = 10.0
+    """For a request to arrive whole, and again for it to be answered."""
+    connections: int = 4_000
+    library_queue: int = 64
+    """Requests that may wait for a version served by the library."""
+
+
+class WorkerPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker is told."""
+
+    slot: int
+    """0, 1, 2: which of the workers it is."""
+    workers: int
+    listener: int
+    """File descriptor of the listening socket."""
+    model_name: str
+    bundles: str
+    """Folder of the versions on this machine."""
+    run: str
+    """Folder where workers leave what the others, and their successors, read."""
+    durability: Durability
+    disk_share: float
+    """No predictions are taken while more of the spool's disk is used than this."""
+    with_keys: bool
+    """Whether callers are asked for a key."""
+    limits: Limits
+
+
+class ChildPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What the drainer is told, and a worker too."""
+
+    project: str
+    """Folder of leadgate.yaml."""
+    clock_shift_days: float
+    ready: int
+    """File descriptor of a pipe on which the process says that it is ready, or why it cannot be."""
+    database_url: str
+    spool: str
+    worker: WorkerPlan | None = None
+    """None for the drainer."""

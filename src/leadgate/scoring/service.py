@@ -1,0 +1,156 @@
+"""What one worker serves with, and how leads are scored with it."""
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from time import perf_counter
+
+import msgspec
+import uuid_utils
+
+from leadgate.records import ApiKey, Prediction
+from leadgate.scoring.answering import Arm, Live, Request, record
+from leadgate.scoring.contract import LeadIn
+from leadgate.scoring.keys import Keyring, Scope
+from leadgate.scoring.log import ServingLog
+from leadgate.scoring.metrics import Metrics
+from leadgate.scoring.plan import Limits
+from leadgate.scoring.spool import Spool
+
+_SLICE = 100
+"""Leads of a batch that are scored before other requests get their turn: about a millisecond of trees."""
+
+_SHADOW_WAIT_S = 0.05
+"""A shadow that the library scores may keep an answer this long."""
+
+log = logging.getLogger("leadgate.scoring")
+
+
+class BusyError(Exception):
+    """More requests wait for the library than could be answered in time."""
+
+
+class LibraryQueue:
+    """Scores with the library in one thread of its own, so that the event loop goes on; a bounded number may wait."""
+
+    def __init__(self, most: int) -> None:
+        self.waiting = 0
+        self._most = most
+        # One thread: the library holds the interpreter's lock most of the time, so two would only take turns.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="library")
+
+    async def score(self, arm: Arm, leads: Sequence[LeadIn]) -> list[float]:
+        """Probabilities of conversion. Raises BusyError when too many requests wait."""
+        if self.waiting >= self._most:
+            raise BusyError
+        self.waiting += 1
+        future = self._thread.submit(arm.score_many, leads)
+        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._done))
+        loop = asyncio.get_running_loop()
+        return await asyncio.wrap_future(future)
+
+    def _done(self) -> None:
+        self.waiting -= 1
+
+
+@dataclass(kw_only=True)
+class Service:
+    """One worker's state. ``live`` and ``keyring`` are replaced between two requests, never changed."""
+
+    live: Live
+    spool: Spool
+    log: ServingLog
+    clock: Callable[[], datetime]
+    metrics: Metrics = field(default_factory=Metrics)
+    keyring: Keyring | None = None
+    """None where nobody is asked for a key."""
+    limits: Limits = field(default_factory=Limits)
+    library: LibraryQueue = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.library = LibraryQueue(self.limits.library_queue)
+
+    def admit(self, authorization: bytes | None, scope: Scope, seconds: float) -> ApiKey | None:
+        """The key of a caller who may do this; None where none is asked for. Raises RefusedCallerError."""
+        if self.keyring is None:
+            return None
+        return self.keyring.admit(authorization, scope, now=self.clock(), seconds=seconds)
+
+    async def score_one(self, live: Live, lead: LeadIn, request_id: str | None) -> tuple[Prediction, Arm]:
+        """Score a lead, and its shadow; nothing is written yet. Raises BusyError, TimeoutError."""
+        arm = live.arm_of(lead.lead_id)
+        started = perf_counter()
+        if arm.compiled:
+            score = arm.score(lead.values)
+        else:
+            (score,) = await self._by_library(arm, [lead])
+        took = (perf_counter() - started) * 1000
+        shadow = None if live.shadow is None else (await self._shadow_scores(live.shadow, arm, [lead], [score]))[0]
+        prediction_id = str(uuid_utils.uuid7())
+        request = Request(self.clock(), took, request_id or prediction_id, 1)
+        return record(live, arm, lead, score, shadow, prediction_id, request), arm
+
+    async def score_batch(self, live: Live, leads: Sequence[LeadIn], request_id: str) -> list[tuple[Prediction, Arm]]:
+        """Score many leads, each by the version that answers it; nothing is written yet."""
+        arms = [live.arm_of(lead.lead_id) for lead in leads]
+        scores = [math.nan] * len(leads)
+        started = perf_counter()
+        for arm in {id(arm): arm for arm in arms}.values():
+            places = [i for i, own in enumerate(arms) if own is arm]
+            for i, score in zip(places, await self._score_many(arm, [leads[i] for i in places]), strict=True):
+                scores[i] = score
+        took = (perf_counter() - started) * 1000
+        shadows: Sequence[float | None] = [None] * len(leads)
+        if live.shadow is not None:
+            shadows = await self._shadow_scores(live.shadow, live.champion, leads, scores)
+        request = Request(self.clock(), took, request_id, len(leads))
+        return [
+            (record(live, arm, lead, score, shadow, str(uuid_utils.uuid7()), request), arm)
+            for arm, lead, score, shadow in zip(arms, leads, scores, shadows, strict=True)
+        ]
+
+    def count(self, predictions: Sequence[Prediction]) -> None:
+        """Count what has been answered."""
+        for p in predictions:
+            self.metrics.predictions.add((p.model_version, p.variant, p.priority))
+            self.metrics.scores.observe((p.model_version, p.variant), p.predicted_score)
+
+    async def _score_many(self, arm: Arm, leads: Sequence[LeadIn]) -> list[float]:
+        if not arm.compiled:
+            return await self._by_library(arm, leads)
+        scores: list[float] = []
+        for start in range(0, len(leads), _SLICE):
+            if start:
+                await asyncio.sleep(0)
+            scores += arm.score_many(leads[start : start + _SLICE])
+        return scores
+
+    async def _by_library(self, arm: Arm, leads: Sequence[LeadIn]) -> list[float]:
+        return await asyncio.wait_for(self.library.score(arm, leads), self.limits.request_s)
+
+    async def _shadow_scores(
+        self, shadow: Arm, arm: Arm, leads: Sequence[LeadIn], scores: Sequence[float]
+    ) -> Sequence[float | None]:
+        """Scores that nobody is told; whatever goes wrong here, the answer is as it would have been."""
+        try:
+            if shadow.compiled:
+                found = [shadow.score(leads[0].values)] if len(leads) == 1 else await self._score_many(shadow, leads)
+            else:
+                found = await asyncio.wait_for(self.library.score(shadow, leads), _SHADOW_WAIT_S)
+            if not all(0.0 <= score <= 1.0 for score in found):
+                raise ValueError("a shadow score is no probability")  # noqa: TRY301  # one place that counts failures
+        except Exception as error:  # noqa: BLE001  # see above
+            self.metrics.shadow_failures.add((shadow.version,), len(leads))
+            log.warning("shadow failed", extra={"shadow_version": shadow.version, "reason": repr(error)})
+            return [None] * len(leads)
+        for own, other in zip(scores, found, strict=True):
+            self.metrics.shadow_difference.observe((arm.version, shadow.version), abs(own - other))
+        return found
+
+
+encode = msgspec.json.Encoder().encode
+"""Answers as JSON."""

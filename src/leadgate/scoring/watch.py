@@ -1,0 +1,205 @@
+"""Learns of new routes and keys while a worker serves, and takes them up between two requests.
+
+PostgreSQL tells of a change (LISTEN); what is lost on the way is found by asking every second. A new version is loaded
+and warmed here, in a thread, before the switch: no request waits for it.
+"""
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+import psycopg
+
+from leadgate.errors import LeadgateError, RefusedError
+from leadgate.models.bundles import load_bundle
+from leadgate.models.scorers import Scored
+from leadgate.records import ApiKey, Route
+from leadgate.scoring.answering import Live, Request, answer, live_of, record
+from leadgate.scoring.contract import LeadIn
+from leadgate.scoring.service import Service, encode
+from leadgate.storage.postgres.connection import Connection
+from leadgate.storage.postgres.keys import all_keys
+from leadgate.storage.postgres.routes import CHANNEL, present_route
+
+KEYS_CHANNEL = "leadgate_keys"
+
+_POLL_S = 1.0
+_KEPT = 8
+"""Versions that stay loaded, so that going back to one takes no time."""
+
+log = logging.getLogger("leadgate.scoring")
+
+Fetch = Callable[[str], None]
+"""Brings the files of a version onto this machine. Raises LeadgateError."""
+
+
+class Versions:
+    """The versions that a worker has loaded."""
+
+    def __init__(self, root: Path, model_name: str, fetch: Fetch) -> None:
+        self._root = root
+        self._model_name = model_name
+        self._fetch = fetch
+        self._loaded: dict[tuple[str, str], Scored] = {}
+
+    def get(self, version: str, digest: str) -> Scored:
+        """A version whose model has this digest. Raises RefusedError when the registry has another under the number."""
+        known = self._loaded.pop((version, digest), None)
+        scored = known or self._load(version, digest)
+        self._loaded[version, digest] = scored
+        while len(self._loaded) > _KEPT:
+            del self._loaded[next(iter(self._loaded))]
+        return scored
+
+    def _load(self, version: str, digest: str) -> Scored:
+        scored = load_bundle(self._root, self._model_name, version)
+        if scored is None or scored.card.model_digest != digest:
+            self._fetch(version)
+            scored = load_bundle(self._root, self._model_name, version)
+        if scored is None or scored.card.model_digest != digest:
+            raise RefusedError(
+                f"The route names version {version} with model digest {digest[:12]}…, the registry has another model "
+                "under that number; set the route anew with `leadgate route set`."
+            )
+        return scored
+
+
+def load_live(route: Route, versions: Versions) -> Live:
+    """A route with its versions, warm. Raises RefusedError when they do not fit together."""
+    champion = versions.get(route.champion, route.champion_digest)
+    challenger = None
+    if route.challenger is not None and route.challenger_digest is not None:
+        challenger = versions.get(route.challenger, route.challenger_digest)
+    live = live_of(route, champion, challenger)
+    _warm(live)
+    return live
+
+
+class Watch:
+    """The thread of one worker that watches routes, and keys where keys are asked for."""
+
+    def __init__(
+        self, service: Service, versions: Versions, url: str, loop: asyncio.AbstractEventLoop, memory: Path
+    ) -> None:
+        """``memory``: folder where route and keys are kept for a worker that has to start without the database."""
+        self._service = service
+        self._versions = versions
+        self._url = url
+        self._loop = loop
+        self._memory = memory
+        self._keys: list[ApiKey] | None = None
+        self._stop = threading.Event()
+        self._refused_epoch = 0
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+
+    def start(self) -> None:
+        """Watch from now on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        self._stop.set()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                with psycopg.connect(self._url, connect_timeout=5, autocommit=True) as connection:
+                    connection.execute(f"LISTEN {CHANNEL}")
+                    connection.execute(f"LISTEN {KEYS_CHANNEL}")
+                    self._listen(connection)
+            except psycopg.Error as error:
+                # The route in force stays in force while the database is away.
+                log.warning("cannot watch the route", extra={"reason": str(error).strip().splitlines()[-1:]})
+                self._stop.wait(_POLL_S)
+
+    def _listen(self, connection: Connection) -> None:
+        while not self._stop.is_set():
+            self._look_at_keys(connection)
+            self._look_at_route(connection)
+            for _ in connection.notifies(timeout=_POLL_S, stop_after=1):
+                pass
+
+    def _look_at_route(self, connection: Connection) -> None:
+        present = self._service.live.route
+        route = present_route(connection, present.model_name)
+        if route is None or route.epoch in (present.epoch, self._refused_epoch):
+            return
+        try:
+            live = load_live(route, self._versions)
+        except LeadgateError as error:
+            self._refused_epoch = route.epoch
+            self._service.metrics.route_failures.add(())
+            log.error("route refused; the one before stays", extra={"epoch": route.epoch, "reason": str(error)})  # noqa: TRY400  # a sentence, not a bug
+            return
+        remember(self._memory, route, self._keys or [])
+        self._loop.call_soon_threadsafe(self._switch, live)
+
+    def _switch(self, live: Live) -> None:
+        """Take up a route: in the event loop's thread, hence between two requests."""
+        self._service.live = live
+        self._service.metrics.route_changes.add(())
+        self._service.metrics.gauges["leadgate_route_epoch"] = live.route.epoch
+        route = live.route
+        log.info(
+            "route taken up",
+            extra={
+                "epoch": route.epoch,
+                "stage": route.stage,
+                "champion": route.champion,
+                "challenger": route.challenger,
+                "reason": route.reason,
+            },
+        )
+
+    def _look_at_keys(self, connection: Connection) -> None:
+        keys = all_keys(connection)
+        if keys != self._keys:
+            self._keys = keys
+            remember(self._memory, self._service.live.route, keys)
+            self._loop.call_soon_threadsafe(self._renew, keys)
+
+    def _renew(self, keys: list[ApiKey]) -> None:
+        if self._service.keyring is not None:
+            self._service.keyring = self._service.keyring.renewed(keys)
+
+
+def remember(folder: Path, route: Route, keys: list[ApiKey]) -> None:
+    """Keep route and keys (hashes, no secrets) for a worker that has to start while the database is away."""
+    for name, content in (("route.json", msgspec.json.encode(route)), ("keys.json", msgspec.json.encode(keys))):
+        temporary = folder / f"{name}.{os.getpid()}"
+        with suppress(OSError):  # a full disk must not stop a worker
+            temporary.touch(mode=0o600)
+            temporary.write_bytes(content)
+            temporary.replace(folder / name)
+
+
+def remembered(folder: Path) -> tuple[Route, list[ApiKey]]:
+    """What was kept. Raises RefusedError when nothing was."""
+    try:
+        route = msgspec.json.decode((folder / "route.json").read_bytes(), type=Route)
+        keys = msgspec.json.decode((folder / "keys.json").read_bytes(), type=list[ApiKey])
+    except FileNotFoundError:
+        raise RefusedError("The database does not answer, and no worker here ever knew a route.") from None
+    return route, keys
+
+
+def _warm(live: Live) -> None:
+    """Let every part of an answer run often enough that the first caller does not wait for it."""
+    card = live.champion.scored.card
+    given = {feature.name: value for feature, value in zip(card.lead.used, card.example, strict=True)}
+    values = tuple(given.get(feature.name) for feature in live.contract.features)
+    body = encode({"lead_id": "warm", "features": given})
+    request = Request(datetime.fromtimestamp(0).astimezone(), 0.0, "warm", 1)
+    arms = [live.champion] if live.challenger is None else [live.champion, live.challenger]
+    for arm in arms:
+        for _ in range(100 if arm.compiled else 3):
+            live.contract.decode_lead(body)
+            lead = LeadIn("warm", values)
+            prediction = record(live, arm, lead, arm.score(values), None, "warm", request)
+            encode(answer(prediction, arm))

@@ -1,0 +1,166 @@
+"""One worker: an event loop that answers requests, with its spool and its watch."""
+
+import asyncio
+import gc
+import logging
+import resource
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing, suppress
+from datetime import datetime
+from pathlib import Path
+
+import uvicorn
+
+from leadgate.errors import DatabaseDownError, RefusedError
+from leadgate.records import ApiKey, Route
+from leadgate.scoring.api import App
+from leadgate.scoring.drainer import spool_state
+from leadgate.scoring.guards import GuardedProtocol, Sweeper
+from leadgate.scoring.keys import Keyring
+from leadgate.scoring.log import ServingLog
+from leadgate.scoring.metrics import Metrics
+from leadgate.scoring.parent import tell_ready
+from leadgate.scoring.plan import ChildPlan, WorkerPlan
+from leadgate.scoring.service import Service
+from leadgate.scoring.spool import Spool
+from leadgate.scoring.watch import Fetch, Versions, Watch, load_live, remember, remembered
+from leadgate.storage.postgres.connection import connect
+from leadgate.storage.postgres.keys import all_keys
+from leadgate.storage.postgres.routes import present_route
+
+_TICK_S = 0.1
+
+log = logging.getLogger("leadgate.scoring")
+
+
+def run_worker(child: ChildPlan, plan: WorkerPlan, fetch: Fetch, clock: Callable[[], datetime]) -> None:
+    """Answer requests until SIGTERM; finishes what is in flight and hands over the spool, then returns.
+
+    Raises LeadgateError when route, versions and database do not fit together.
+    """
+    _raise_file_limit()
+    versions = Versions(Path(plan.bundles), plan.model_name, fetch)
+    route, keys = _route_and_keys(child.database_url, plan)
+    service = Service(
+        live=load_live(route, versions),
+        spool=Spool(Path(child.spool), plan.durability, disk_share=plan.disk_share),
+        log=ServingLog(child.database_url),
+        clock=clock,
+        metrics=Metrics(str(plan.slot), Path(plan.run)),
+        keyring=Keyring(keys, share=1 / plan.workers) if plan.with_keys else None,
+        limits=plan.limits,
+    )
+    GuardedProtocol.most = plan.limits.connections
+    listener = socket.socket(fileno=plan.listener)
+    server = _Server(service, versions, child, plan)
+    with closing(listener):
+        server.run(listener)
+
+
+class _Server:
+    """uvicorn, and what runs beside it in the same loop."""
+
+    def __init__(self, service: Service, versions: Versions, child: ChildPlan, plan: WorkerPlan) -> None:
+        self._service = service
+        self._versions = versions
+        self._child = child
+        self._plan = plan
+        config = uvicorn.Config(
+            App(service, self._lifespan),
+            http=GuardedProtocol,
+            loop="uvloop",
+            lifespan="on",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=30,
+        )
+        self._uvicorn = uvicorn.Server(config)
+
+    def run(self, listener: socket.socket) -> None:
+        # uvicorn raises the signal again when it has stopped; SIGTERM must then end the process in its ordinary way.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        with suppress(KeyboardInterrupt, SystemExit):
+            self._uvicorn.run(sockets=[listener])
+        if not self._uvicorn.started:
+            raise RefusedError("The server did not start; its log says why.")
+
+    @asynccontextmanager
+    async def _lifespan(self) -> AsyncIterator[None]:
+        service, plan = self._service, self._plan
+        with suppress(DatabaseDownError):  # the spool waits for it; it was asked for at the first start
+            await asyncio.to_thread(service.log.open)
+        watch = Watch(
+            service,
+            self._versions,
+            self._child.database_url,
+            asyncio.get_running_loop(),
+            Path(plan.run),
+        )
+        watch.start()
+        ticking = asyncio.create_task(self._tick())
+        # What was loaded so far stays: the collector need not look at it again and again while requests wait.
+        gc.collect()
+        gc.freeze()
+        tell_ready(self._child.ready)
+        yield
+        ticking.cancel()
+        watch.stop()
+        await service.spool.close()
+        await asyncio.to_thread(service.log.close)
+
+    async def _tick(self) -> None:
+        sweeper = Sweeper(self._plan.limits.request_s)
+        turn = 0
+        while True:
+            await asyncio.sleep(_TICK_S)
+            self._service.spool.tick()
+            turn += 1
+            if turn % 10 == 0:
+                try:
+                    sweeper.sweep(self._uvicorn.server_state.connections)
+                    self._measure()
+                except Exception:  # one bad turn must not end all turns
+                    log.exception("tick failed")
+
+    def _measure(self) -> None:
+        service = self._service
+        state = spool_state(service.spool.folder)
+        service.metrics.gauges.update(
+            {
+                "leadgate_route_epoch": service.live.route.epoch,
+                "leadgate_spool_segments": state.segments,
+                "leadgate_spool_bytes": state.size,
+                "leadgate_spool_lag_seconds": state.lag_s,
+                "leadgate_spool_full": float(service.spool.full is not None),
+                "leadgate_library_queue": service.library.waiting,
+                "leadgate_connections": len(self._uvicorn.server_state.connections),
+            }
+        )
+        service.metrics.leave_snapshot()
+
+
+def _route_and_keys(url: str, plan: WorkerPlan) -> tuple[Route, list[ApiKey]]:
+    """From the database; while it is away, as a worker here last knew them."""
+    run = Path(plan.run)
+    try:
+        with connect(url) as connection:
+            route, keys = present_route(connection, plan.model_name), all_keys(connection)
+    except DatabaseDownError:
+        return remembered(run)
+    if route is None:
+        raise RefusedError(f"Model {plan.model_name!r} has no route; make a champion with `leadgate train`.")
+    remember(run, route, keys)
+    return route, keys
+
+
+def _raise_file_limit() -> None:
+    """Each connection is a file; the usual soft limit of 1,024 is for another age."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
