@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -12,10 +13,7 @@ from starlette.testclient import TestClient
 
 from leadgate.app.wire import Home
 from leadgate.models.scorers import Scored, load
-from leadgate.scoring.api import create_app
-from leadgate.scoring.log import ServingLog
-
-NOW = datetime(2026, 6, 2, 12, tzinfo=UTC)
+from serviced import NOW, Served, full_route, serve
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +23,16 @@ def scored(workshop: Home) -> Scored:
 
 
 @pytest.fixture
-def client(scored: Scored, database: str) -> Iterator[TestClient]:
+def served(scored: Scored, database: str, tmp_path: Path) -> Iterator[Served]:
     """The service on a log of its own, at a fixed time."""
-    with TestClient(create_app(scored, ServingLog(database), lambda: NOW)) as client:
-        yield client
+    with serve(tmp_path / "spool", database, full_route(scored), scored) as served:
+        yield served
+
+
+@pytest.fixture
+def client(served: Served) -> TestClient:
+    """Its client."""
+    return served.client
 
 
 @pytest.fixture
@@ -38,26 +42,27 @@ def lead(scored: Scored) -> dict[str, Any]:
     return {"lead_id": "L-1", "features": features}
 
 
-def logged(database: str) -> list[tuple[Any, ...]]:
+def logged(served: Served) -> list[tuple[Any, ...]]:
     """The prediction log, in order."""
     what = "prediction_id::text, lead_id, predicted_score, model_version, variant, scored_at, features, batch_size"
-    with psycopg.connect(database) as connection:
-        return connection.execute(f"SELECT {what} FROM leadgate.prediction_logs ORDER BY prediction_id").fetchall()
+    return served.logged(what)
 
 
 def test_an_answer_is_the_models_score_and_is_logged(
-    client: TestClient, scored: Scored, lead: dict[str, Any], database: str
+    client: TestClient, scored: Scored, lead: dict[str, Any], served: Served
 ) -> None:
     """The score is the scorer's; the log has the same id, score, version, time and features, once."""
     answer = client.post("/predict", json=lead).json()
     assert answer["predicted_score"] == scored.scorer.score(scored.card.example)
-    ((prediction_id, lead_id, score, version, variant, at, features, size),) = logged(database)
+    ((prediction_id, lead_id, score, version, variant, at, features, size),) = logged(served)
     assert (answer["prediction_id"], answer["lead_id"]) == (prediction_id, lead_id)
     assert (answer["predicted_score"], answer["model_version"], answer["variant"]) == (score, version, variant)
     assert (at, features, size) == (NOW, lead["features"], 1)
 
 
-def test_a_batch_is_answered_in_order_and_logged_whole(client: TestClient, lead: dict[str, Any], database: str) -> None:
+def test_a_batch_is_answered_in_order_and_logged_whole(
+    client: TestClient, lead: dict[str, Any], served: Served
+) -> None:
     """Each lead gets the score it gets alone."""
     leads = [
         {**lead, "lead_id": f"L-{i}", "features": {**lead["features"], "company_size": 10.0 * i}} for i in range(50)
@@ -66,16 +71,16 @@ def test_a_batch_is_answered_in_order_and_logged_whole(client: TestClient, lead:
     alone = [client.post("/predict", json=one).json()["predicted_score"] for one in leads[:5]]
     assert [a["lead_id"] for a in answers] == [one["lead_id"] for one in leads]
     assert [a["predicted_score"] for a in answers[:5]] == alone
-    assert [row[7] for row in logged(database)] == [50] * 50 + [1] * 5
+    assert [row[7] for row in logged(served)] == [50] * 50 + [1] * 5
 
 
-def test_one_wrong_lead_refuses_the_batch(client: TestClient, lead: dict[str, Any], database: str) -> None:
+def test_one_wrong_lead_refuses_the_batch(client: TestClient, lead: dict[str, Any], served: Served) -> None:
     """All are scored and logged, or none; the answer names the lead and field."""
     wrong = {**lead, "features": {**lead["features"], "company_size": "big"}}
     answer = client.post("/predict/batch", json={"leads": [lead, wrong]})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["path"] == "$.leads[1].features.company_size"
-    assert logged(database) == []
+    assert logged(served) == []
 
 
 @pytest.mark.parametrize(
@@ -113,7 +118,7 @@ def test_the_last_score_of_a_lead_can_be_asked_for(client: TestClient, lead: dic
     assert client.get("/leads/nobody/score").status_code == 404
 
 
-def test_outcomes_are_recorded_and_corrected(client: TestClient, lead: dict[str, Any], database: str) -> None:
+def test_outcomes_are_recorded_and_corrected(client: TestClient, lead: dict[str, Any], served: Served) -> None:
     """One or many; time defaults to now; a repetition adds nothing; leads never scored are named and kept."""
     client.post("/predict", json=lead)
     first = client.post("/outcomes", json={"lead_id": "L-1", "converted": True, "deal_size": 900}).json()
@@ -121,31 +126,42 @@ def test_outcomes_are_recorded_and_corrected(client: TestClient, lead: dict[str,
     report = {"lead_id": "L-1", "converted": False, "outcome_at": "2026-06-01T00:00:00+02:00"}
     again = client.post("/outcomes", json=[report, report, {**report, "lead_id": "stranger"}]).json()
     assert again == {"received": 3, "added": 2, "repeated": 1, "unknown_leads": ["stranger"]}
-    with psycopg.connect(database) as connection:
+    with psycopg.connect(served.database) as connection:
         rows = connection.execute(
             "SELECT converted, outcome_at FROM leadgate.lead_outcomes WHERE lead_id = 'L-1' ORDER BY outcome_id"
         ).fetchall()
     assert rows == [(True, NOW), (False, datetime(2026, 5, 31, 22, tzinfo=UTC))]
 
 
-def test_without_its_database_nothing_is_answered_unlogged(scored: Scored, database: str, lead: dict[str, Any]) -> None:
-    """A score that could not be written down is not given: 503, and the probe says so."""
-    log = ServingLog(database)
-    with TestClient(create_app(scored, log, lambda: NOW)) as client:
-        assert client.get("/health/ready").json()["status"] == "ready"
-        log._pool.close()
-        answers = [client.post("/predict", json=lead), client.get("/health/ready")]
-        assert client.get("/health/live").status_code == 200
+def test_scoring_goes_on_while_the_database_is_away(served: Served, lead: dict[str, Any]) -> None:
+    """A score waits in the spool, the probe stays well and says so; what needs the database is refused, 503."""
+    client = served.client
+    client.post("/predict", json=lead)
+    served.settle()
+    served.service.log.close()
+    assert client.post("/predict", json=lead).status_code == 200
+    ready = client.get("/health/ready")
+    assert (ready.status_code, ready.json()["database"]) == (200, "does not answer")
+    refused = client.post("/outcomes", json={"lead_id": "L-1", "converted": True})
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+
+
+def test_what_cannot_be_written_down_is_not_answered(served: Served, lead: dict[str, Any]) -> None:
+    """A full spool refuses scores with a problem, and the probe takes the worker out of service."""
+    served.service.spool.full = "the disk is full"
+    answers = [served.client.post("/predict", json=lead), served.client.get("/health/ready")]
     assert [a.status_code for a in answers] == [503, 503]
-    assert "nothing was scored" in answers[0].json()["detail"]
+    assert answers[0].headers["retry-after"] == "5"
+    assert "not answered" in answers[0].json()["detail"]
+    served.service.spool.full = None
+    assert logged(served) == []
 
 
-def test_every_request_has_an_id(client: TestClient, lead: dict[str, Any], database: str) -> None:
+def test_every_request_has_an_id(client: TestClient, lead: dict[str, Any], served: Served) -> None:
     """The caller's own when it is one that a log can hold, else a new one; it is in the answer and in the log."""
     client.post("/predict", json=lead, headers={"X-Request-ID": "crm-7"})
     odd = client.post("/predict", json=lead, headers={"X-Request-ID": "x" * 500})
-    with psycopg.connect(database) as connection:
-        ids = connection.execute("SELECT request_id FROM leadgate.prediction_logs ORDER BY prediction_id").fetchall()
+    ids = served.logged("request_id")
     assert ids == [("crm-7",), (odd.headers["X-Request-ID"],)]
     assert len(odd.headers["X-Request-ID"]) == 36
 
@@ -157,7 +173,7 @@ def test_metrics_count_what_was_answered(client: TestClient, lead: dict[str, Any
     text = client.get("/metrics").text
     counted = [line for line in text.splitlines() if line.startswith("leadgate_predictions_total")]
     assert sum(float(line.rsplit(" ", 1)[1]) for line in counted) == 3
-    assert 'leadgate_request_seconds_count{route="/leads/{lead_id}/score",status="404"} 1.0' in text
+    assert 'leadgate_request_seconds_count{route="/leads/{lead_id}/score",status="404",worker="0"} 1.0' in text
     assert "some-lead" not in text
 
 
@@ -195,11 +211,11 @@ def test_prediction_ids_sort_by_time(client: TestClient, lead: dict[str, Any]) -
     assert {i[14] for i in ids} == {"7"}
 
 
-def test_bodies_survive_what_json_allows(client: TestClient, lead: dict[str, Any], database: str) -> None:
+def test_bodies_survive_what_json_allows(client: TestClient, lead: dict[str, Any], served: Served) -> None:
     """Unicode, escapes and extremes come back from the log as they were sent."""
     sent = {**lead["features"], "industry": 'Ünï "x" \\ 漢\u2028字', "company_size": 1e308, "engagement_score": -0.0}
     body = json.dumps({"lead_id": "漢", "features": sent}).encode()
     assert client.post("/predict", content=body).status_code == 200
-    ((_, lead_id, score, *_, features, _),) = logged(database)
+    ((_, lead_id, score, *_, features, _),) = logged(served)
     assert (lead_id, {**features, "company_size": float(features["company_size"])}) == ("漢", sent)
     assert 0 <= score <= 1

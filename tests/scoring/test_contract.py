@@ -19,7 +19,7 @@ SCHEMA = LeadSchema(
         Feature(name="has.budget", type=FeatureType.BOOLEAN),
     ),
 )
-CONTRACT = contract_of(SCHEMA)
+CONTRACT = contract_of([SCHEMA])
 
 
 def lead(features: object, **more: object) -> bytes:
