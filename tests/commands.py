@@ -51,32 +51,33 @@ class Cli:
         return done.stderr
 
     @contextmanager
-    def server(self, **env: str) -> Iterator[httpx.Client]:
+    def server(self, *arguments: str, **env: str) -> Iterator[httpx.Client]:
         """A real ``leadgate serve``, stopped by SIGTERM, which must end it well."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        process = subprocess.Popen(
-            [sys.executable, "-m", "leadgate", "serve", "--port", str(port)],
-            cwd=self.folder,
-            env={**os.environ, **env},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        log = self.folder / "serve.log"
+        with log.open("w") as output:  # a pipe that nobody empties would stop the server
+            process = subprocess.Popen(
+                [sys.executable, "-m", "leadgate", "serve", "--port", str(port), *arguments],
+                cwd=self.folder,
+                env={**os.environ, **env},
+                stderr=output,
+            )
         try:
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-                _wait(client, process)
+                _wait(client, process, log)
                 yield client
         finally:
             process.terminate()
-            _, said = process.communicate(timeout=40)
-        assert process.returncode == 0, said
+            process.wait(60)
+        assert process.returncode == 0, log.read_text()
 
 
-def _wait(client: httpx.Client, process: "subprocess.Popen[str]") -> None:
+def _wait(client: httpx.Client, process: "subprocess.Popen[bytes]", log: Path) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        assert process.poll() is None, process.communicate()[1]
+        assert process.poll() is None, log.read_text()
         try:
             if client.get("/health/ready").is_success:
                 return

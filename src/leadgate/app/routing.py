@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from leadgate.app.wire import Home
 from leadgate.errors import LeadgateError, RefusedError
+from leadgate.models.bundles import fetch, load_bundle
 from leadgate.models.promoting import promote as point_alias
 from leadgate.models.registry import Alias, Version
 from leadgate.records import Route, Stage
@@ -31,8 +32,8 @@ def set_route(
 ) -> Route:
     """Put another route in force; ``share`` is between 0 and 1. Versions are numbers or aliases."""
     present = route_in_force(home)
-    first = home.registry.find(champion or present.champion)
-    second = home.registry.find(challenger) if challenger else None
+    first = _staged(home, champion or present.champion)
+    second = _staged(home, challenger) if challenger else None
     same_rollout = second is not None and second.version == present.challenger
     route = change(
         present,
@@ -90,6 +91,15 @@ def follow_route(home: Home, route: Route) -> str | None:
     except LeadgateError as error:
         return str(error)
     return None
+
+
+def _staged(home: Home, which: str) -> Version:
+    """A version with its files on this machine, so that workers here switch to it at once."""
+    version = home.registry.find(which)
+    here = load_bundle(home.bundles, version.name, version.version)
+    if here is None or here.version.run_id != version.run_id:
+        fetch(home.registry, version.version, home.bundles)
+    return version
 
 
 def _named(version: Version) -> Named:

@@ -46,9 +46,9 @@ def run(home: Home, serving: Serving) -> None:
 
 
 def _serve(home: Home, serving: Serving, listener: socket.socket, *, with_keys: bool) -> None:
-    route = route_in_force(home)
     if with_keys:
         _require_key(home)
+    route = route_in_force(home)
     _require_fit(home, route)
     for folder in (home.spool, home.run):
         folder.mkdir(parents=True, exist_ok=True)

@@ -20,14 +20,25 @@ class GuardedProtocol(HttpToolsProtocol):
     """One connection. ``most`` is set once, before the server starts."""
 
     most = 4_000
-    refused = 0
+    head_bytes = 0
+    """Of a request whose head is not whole yet."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, or say no."""
         super().connection_made(transport)
         if len(self.connections) > self.most:
-            type(self).refused += 1
             say_no(self, 503, "Too many connections are open; try again.", retry_after=1)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; those of a head that does not end are bounded here, those of a body by its reader."""
+        before: Any = self.cycle
+        super().data_received(data)
+        if self.cycle is before and (before is None or before.response_complete):
+            self.head_bytes += len(data)
+            if self.head_bytes > _LONGEST_HEAD:
+                say_no(self, 431, f"The request's head is larger than {_LONGEST_HEAD:,} bytes.")
+        elif self.head_bytes:
+            self.head_bytes = 0
 
 
 class Sweeper:
@@ -47,7 +58,7 @@ class Sweeper:
                 continue
             known = self._since.get(connection)
             since = known[1] if known and known[0] == state else now
-            if now - since > self._patience or _head_size(connection) > _LONGEST_HEAD:
+            if now - since > self._patience:
                 say_no(connection, 408, f"The request did not arrive within {self._patience:g} seconds.")
                 closed += 1
             else:
@@ -59,10 +70,10 @@ class Sweeper:
 def say_no(connection: HttpToolsProtocol, status: int, detail: str, *, retry_after: int | None = None) -> None:
     """Answer with a problem, whatever was asked, and close."""
     transport = connection.transport
-    if transport is None or transport.is_closing():
+    if transport.is_closing():
         return
     body = problem_body(status, detail)
-    names = {408: "Request Timeout", 503: "Service Unavailable"}
+    names = {408: "Request Timeout", 431: "Request Header Fields Too Large", 503: "Service Unavailable"}
     retry = f"retry-after: {retry_after}\r\n" if retry_after is not None else ""
     head = (
         f"HTTP/1.1 {status} {names[status]}\r\ncontent-type: application/problem+json\r\n{retry}"
@@ -83,9 +94,3 @@ def _waits_for_request(connection: Any) -> int | None:
     if cycle.response_complete:  # the next request has begun, or uvicorn's timer runs
         return None if connection.timeout_keep_alive_task is not None else id(cycle)
     return id(cycle) if cycle.more_body else None
-
-
-def _head_size(connection: Any) -> int:
-    return sum(len(name) + len(value) for name, value in connection.headers or ()) + len(
-        getattr(connection, "url", b"")
-    )

@@ -15,6 +15,7 @@ _TITLES = {
     413: "The request is too large",
     422: "The request is not valid",
     429: "Too many requests",
+    431: "The request's head is too large",
     500: "Internal error",
     503: "Not available",
 }

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
@@ -30,6 +31,7 @@ from leadgate.storage.postgres.routes import CHANNEL, present_route
 KEYS_CHANNEL = "leadgate_keys"
 
 _POLL_S = 1.0
+_FETCH_AGAIN_S = 10.0
 _KEPT = 8
 """Versions that stay loaded, so that going back to one takes no time."""
 
@@ -45,38 +47,53 @@ class Versions:
     def __init__(self, root: Path, model_name: str, fetch: Fetch) -> None:
         self._root = root
         self._model_name = model_name
-        self._fetch = fetch
         self._loaded: dict[tuple[str, str], Scored] = {}
+        self.fetch = fetch
 
-    def get(self, version: str, digest: str) -> Scored:
-        """A version whose model has this digest. Raises RefusedError when the registry has another under the number."""
-        known = self._loaded.pop((version, digest), None)
-        scored = known or self._load(version, digest)
-        self._loaded[version, digest] = scored
+    def find(self, version: str, digest: str) -> Scored | None:
+        """A version whose model has this digest; None when it is not on this machine."""
+        scored = self._loaded.pop((version, digest), None) or self._load(version, digest)
+        if scored is not None:
+            self._loaded[version, digest] = scored
         while len(self._loaded) > _KEPT:
             del self._loaded[next(iter(self._loaded))]
         return scored
 
-    def _load(self, version: str, digest: str) -> Scored:
-        scored = load_bundle(self._root, self._model_name, version)
-        if scored is None or scored.card.model_digest != digest:
-            self._fetch(version)
+    def _load(self, version: str, digest: str) -> Scored | None:
+        try:
             scored = load_bundle(self._root, self._model_name, version)
-        if scored is None or scored.card.model_digest != digest:
+        except LeadgateError as error:  # a changed file: to be fetched again
+            log.warning("bundle refused", extra={"version": version, "reason": str(error)})
+            return None
+        return scored if scored is not None and scored.card.model_digest == digest else None
+
+
+def versions_of(route: Route) -> list[tuple[str, str]]:
+    """The versions that a route names, with the digests of their models; the champion first."""
+    named = [(route.champion, route.champion_digest)]
+    if route.challenger is not None and route.challenger_digest is not None:
+        named.append((route.challenger, route.challenger_digest))
+    return named
+
+
+def load_live(route: Route, versions: Versions) -> Live:
+    """A route with its versions, warm; what is not on this machine is fetched first.
+
+    Raises RefusedError when the versions do not fit together, or are not those that the route means.
+    """
+    scored = []
+    for version, digest in versions_of(route):
+        found = versions.find(version, digest)
+        if found is None:
+            versions.fetch(version)
+            found = versions.find(version, digest)
+        if found is None:
             raise RefusedError(
                 f"The route names version {version} with model digest {digest[:12]}…, the registry has another model "
                 "under that number; set the route anew with `leadgate route set`."
             )
-        return scored
-
-
-def load_live(route: Route, versions: Versions) -> Live:
-    """A route with its versions, warm. Raises RefusedError when they do not fit together."""
-    champion = versions.get(route.champion, route.champion_digest)
-    challenger = None
-    if route.challenger is not None and route.challenger_digest is not None:
-        challenger = versions.get(route.challenger, route.challenger_digest)
-    live = live_of(route, champion, challenger)
+        scored.append(found)
+    live = live_of(route, scored[0], scored[1] if len(scored) > 1 else None)
     _warm(live)
     return live
 
@@ -96,6 +113,8 @@ class Watch:
         self._keys: list[ApiKey] | None = None
         self._stop = threading.Event()
         self._refused_epoch = 0
+        self._fetching: threading.Thread | None = None
+        self._fetch_after = 0.0
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
     def start(self) -> None:
@@ -107,15 +126,18 @@ class Watch:
         self._stop.set()
 
     def _run(self) -> None:
+        told = False
         while not self._stop.is_set():
             try:
                 with psycopg.connect(self._url, connect_timeout=5, autocommit=True) as connection:
+                    told = False
                     connection.execute(f"LISTEN {CHANNEL}")
                     connection.execute(f"LISTEN {KEYS_CHANNEL}")
                     self._listen(connection)
             except psycopg.Error as error:
-                # The route in force stays in force while the database is away.
-                log.warning("cannot watch the route", extra={"reason": str(error).strip().splitlines()[-1:]})
+                if not told:  # the route in force stays in force while the database is away
+                    log.warning("cannot watch the route", extra={"reason": str(error).strip().splitlines()[-1:]})
+                told = True
                 self._stop.wait(_POLL_S)
 
     def _listen(self, connection: Connection) -> None:
@@ -126,19 +148,44 @@ class Watch:
                 pass
 
     def _look_at_route(self, connection: Connection) -> None:
+        """Take up a new route once all its versions are here.
+
+        Those that are not are fetched beside this thread, so that a rollback in the meantime does not wait for them.
+        """
         present = self._service.live.route
         route = present_route(connection, present.model_name)
         if route is None or route.epoch in (present.epoch, self._refused_epoch):
             return
+        missing = [version for version, digest in versions_of(route) if self._versions.find(version, digest) is None]
+        if missing:
+            self._fetch_beside(missing)
+            return
         try:
             live = load_live(route, self._versions)
-        except LeadgateError as error:
+        except Exception as error:
             self._refused_epoch = route.epoch
             self._service.metrics.route_failures.add(())
-            log.error("route refused; the one before stays", extra={"epoch": route.epoch, "reason": str(error)})  # noqa: TRY400  # a sentence, not a bug
+            log.exception("route refused; the one before stays", extra={"epoch": route.epoch, "reason": str(error)})
             return
         remember(self._memory, route, self._keys or [])
         self._loop.call_soon_threadsafe(self._switch, live)
+
+    def _fetch_beside(self, versions: list[str]) -> None:
+        if time.monotonic() < self._fetch_after or (self._fetching is not None and self._fetching.is_alive()):
+            return
+
+        def fetch() -> None:
+            try:
+                for version in versions:
+                    self._versions.fetch(version)
+                self._fetch_after = 0.0
+            except Exception as error:
+                self._service.metrics.route_failures.add(())
+                log.exception("version cannot be fetched; the route before stays", extra={"reason": str(error)})
+
+        self._fetch_after = time.monotonic() + _FETCH_AGAIN_S
+        self._fetching = threading.Thread(target=fetch, name="fetch", daemon=True)
+        self._fetching.start()
 
     def _switch(self, live: Live) -> None:
         """Take up a route: in the event loop's thread, hence between two requests."""

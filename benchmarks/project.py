@@ -1,0 +1,104 @@
+"""A real project for benchmarks, made through the command line as a user makes it, and its service."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import psutil
+
+from leadgate.app.wire import Home, open_home
+from leadgate.simulator.leads import simulate_leads
+
+KINDS = ("logistic_regression", "hist_gradient_boosting")
+
+
+def leadgate(folder: Path, *arguments: str) -> None:
+    """Run a command in the project."""
+    command = [sys.executable, "-m", "leadgate", *arguments]
+    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+
+
+def make_project(folder: Path, leads: int = 12_000) -> list[dict[str, Any]]:
+    """Import generated leads and train version 1 (logistic regression) and 2 (gradient boosting); gives requests."""
+    frame = simulate_leads(leads, np.random.default_rng(7), datetime(2026, 1, 1, tzinfo=UTC), 100).frame
+    file = folder / "leads.csv"
+    frame.with_columns(pl.col("created_at").dt.strftime("%Y-%m-%dT%H:%M:%SZ")).write_csv(file)
+    leadgate(folder, "init", ".", "--from", str(file))
+    leadgate(folder, "data", "import", str(file))
+    for kind in KINDS:
+        leadgate(folder, "train", "--model", kind)
+    used = [feature.name for feature in open_home(folder).project.lead.used]
+    rows = frame.head(500).select("lead_id", *used).iter_rows(named=True)
+    return [{"lead_id": row.pop("lead_id"), "features": row} for row in rows]
+
+
+@dataclass(frozen=True)
+class Running:
+    """A service that answers."""
+
+    home: Home
+    port: int
+    process: "subprocess.Popen[str]"
+
+    @property
+    def worker(self) -> psutil.Process:
+        """The first worker."""
+        return next(p for p in psutil.Process(self.process.pid).children() if '"worker":{' in "".join(p.cmdline()))
+
+    def pin(self) -> None:
+        """The worker on core 0; the drainer, PostgreSQL and the supervisor on core 1, with the callers."""
+        worker = self.worker
+        others = [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
+        for process in [*others, *_postgres(self.home.state / "postgres")]:
+            _pin(process, 0 if process.pid == worker.pid else 1)
+
+
+@contextmanager
+def serving(folder: Path, *arguments: str) -> Iterator[Running]:
+    """Serve the project on a free port."""
+    command = [sys.executable, "-m", "leadgate", "serve", "--port", "0", *arguments]
+    process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    try:
+        for line in process.stderr:
+            found = re.search(r"http://127\.0\.0\.1:(\d+)", line)
+            if found:
+                break
+        else:
+            raise SystemExit("leadgate serve did not start")
+        yield Running(open_home(folder), int(found.group(1)), process)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+
+
+def settled(running: Running, seconds: float = 30) -> bool:
+    """Wait until the spool is empty."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if not any(running.home.spool.iterdir()):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def _postgres(folder: Path) -> list[psutil.Process]:
+    main = psutil.Process(int((folder / "postmaster.pid").read_text().split()[0]))
+    return [main, *main.children(recursive=True)]
+
+
+def _pin(process: psutil.Process, core: int) -> None:
+    if (os.cpu_count() or 1) > 1:
+        for thread in Path(f"/proc/{process.pid}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), {core})
