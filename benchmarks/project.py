@@ -49,7 +49,7 @@ class Running:
 
     home: Home
     port: int
-    process: "subprocess.Popen[str]"
+    process: "subprocess.Popen[bytes]"
 
     @property
     def worker(self) -> psutil.Process:
@@ -68,19 +68,24 @@ class Running:
 def serving(folder: Path, *arguments: str) -> Iterator[Running]:
     """Serve the project on a free port."""
     command = [sys.executable, "-m", "leadgate", "serve", "--port", "0", *arguments]
-    process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
+    log = folder / "serve.log"  # a pipe that nobody empties would stop the server
+    with log.open("w") as output:
+        process = subprocess.Popen(command, cwd=folder, stderr=output)
     try:
-        for line in process.stderr:
-            found = re.search(r"http://127\.0\.0\.1:(\d+)", line)
-            if found:
-                break
-        else:
-            raise SystemExit("leadgate serve did not start")
-        yield Running(open_home(folder), int(found.group(1)), process)
+        yield Running(open_home(folder), _port(process, log), process)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)
+
+
+def _port(process: "subprocess.Popen[bytes]", log: Path) -> int:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        found = re.search(r"http://127\.0\.0\.1:(\d+)", log.read_text())
+        if found:
+            return int(found.group(1))
+        time.sleep(0.02)
+    raise SystemExit(f"leadgate serve did not start: {log.read_text()[-1_000:]}")
 
 
 def settled(running: Running, seconds: float = 30) -> bool:

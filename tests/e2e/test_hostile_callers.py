@@ -4,7 +4,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ def test_a_request_that_drips_is_ended_too(client: httpx.Client) -> None:
     with dial(client) as connection:
         started = time.monotonic()
         connection.sendall(b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 500\r\n\r\n")
-        with pytest.raises(OSError):  # noqa: PT011, SIM117  # reset, or a broken pipe
+        with suppress(OSError):  # reset, or a broken pipe
             while time.monotonic() - started < 8:
                 connection.sendall(b" ")
                 time.sleep(0.1)
@@ -115,10 +115,8 @@ def test_a_hundred_megabytes_are_refused(client: httpx.Client) -> None:
         for _ in range(1_600):
             yield b"x" * 65_536
 
-    try:
+    with suppress(httpx.TransportError):  # it may be cut off while it is still sending
         assert client.post("/predict/batch", content=endless()).status_code == 413
-    except httpx.TransportError:
-        pass  # it was told and cut off while it was still sending
     assert scores(client)
 
 
@@ -138,10 +136,12 @@ def test_what_is_no_http_is_refused(client: httpx.Client) -> None:
     with dial(client) as connection:
         connection.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 10)
         assert connection.recv(1_000).startswith(b"HTTP/1.1 400")
-    with dial(client) as connection, pytest.raises(OSError):  # noqa: PT011  # reset, or a broken pipe
+    sent = 0
+    with dial(client) as connection, suppress(OSError):  # reset, or a broken pipe
         connection.sendall(b"GET / HTTP/1.1\r\n")
-        for i in range(100_000):
-            connection.sendall(b"x-%d: %s\r\n" % (i, b"y" * 1_000))
+        for sent in range(100_000):
+            connection.sendall(b"x-%d: %s\r\n" % (sent, b"y" * 1_000))
+    assert sent < 50_000
     assert scores(client)
 
 

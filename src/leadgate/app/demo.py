@@ -18,11 +18,11 @@ from rich.progress import track
 
 from leadgate.app.cli.models import print_comparison
 from leadgate.app.cli.output import console, errors, print_table, share, with_interval
+from leadgate.app.routing import promote
 from leadgate.app.starting import start_project, with_model
 from leadgate.app.wire import CONFIG, STATE, Home, open_home
 from leadgate.errors import LeadgateError, RefusedError
 from leadgate.leads.importing import ImportReport, import_leads
-from leadgate.models.promoting import promote
 from leadgate.models.training import Trained, train
 from leadgate.outcomes.performance import Performance, measure
 from leadgate.scoring.server import bind
@@ -81,8 +81,8 @@ def play(folder: Path, leads: int, *, again: bool) -> None:
     half = fresh.frame.height // 2
     _say("6", f"leadgate serve, {_SCORED_DAYS_AGO} days ago: the champion scores {half:,} new leads over HTTP")
     requests = _score(home, fresh.frame.head(half))
-    promoted = promote(home.registry, challenger.version.version, "champion", by="demo", at=home.clock())
-    _say("7", f"leadgate models promote: {promoted.split(' Servers')[0]}")
+    promoted = promote(home, challenger.version.version, "champion")
+    _say("7", f"leadgate models promote: {promoted.split(' It answers')[0]}")
     requests += _score(home, fresh.frame.tail(half))
     _say("8", "Today: the CRM reports what became of them")
     _report(home, fresh, now)

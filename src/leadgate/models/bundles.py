@@ -1,7 +1,7 @@
 """Versions on the server's own disk: a switch to one of them asks no registry and needs no MLflow in the process.
 
-A bundle is a folder ``<model>/<version>`` with the version as the registry listed it, and its files. The digests that the
-registry recorded are checked again at each reading.
+A bundle is a folder ``<model>/<version>`` with the version as the registry listed it, and its files. The digests that
+the registry recorded are checked again at each reading.
 """
 
 import os

@@ -116,7 +116,7 @@ def _confidence(band: Band) -> Confidence:
     )
 
 
-def record(
+def record(  # noqa: PLR0917  # called for every lead, and keywords cost a tenth of it
     live: Live, arm: Arm, lead: LeadIn, score: float, shadow: float | None, prediction_id: str, request: Request
 ) -> Prediction:
     """What is logged of one lead."""

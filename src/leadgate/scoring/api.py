@@ -19,7 +19,7 @@ from leadgate import __version__
 from leadgate.records import Outcome, Prediction
 from leadgate.scoring import openapi
 from leadgate.scoring.answering import answer
-from leadgate.scoring.contract import Answers, BadRequestError, OutcomesOut, ScoreOut, decode_outcomes
+from leadgate.scoring.contract import Answers, BadRequestError, OutcomesOut, ScoreOut, decode_outcomes, in_utc
 from leadgate.scoring.once import answer_once
 from leadgate.scoring.predict import ROUTE, Predict
 from leadgate.scoring.service import Service, encode
@@ -166,7 +166,7 @@ def _add_outcomes(app: FastAPI, service: Service) -> None:
                 converted=o.converted,
                 deal_size=o.deal_size,
                 days_to_close=o.days_to_close,
-                outcome_at=o.outcome_at or now,
+                outcome_at=in_utc(o.outcome_at) or now,
                 source="api",
             )
             for o in decode_outcomes(await request.body())

@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -195,6 +195,14 @@ def decode_outcomes(body: bytes) -> list[OutcomeIn]:
     """One outcome or a list of them. Raises BadRequestError."""
     decoded = _decode(_OUTCOMES, body, list(OutcomeIn.__struct_fields__))
     return decoded if isinstance(decoded, list) else [decoded]
+
+
+def in_utc(moment: datetime | None) -> datetime | None:
+    """The same moment in UTC: PostgreSQL knows no zone beyond 16 hours. Raises BadRequestError."""
+    try:
+        return moment.astimezone(UTC) if moment else None
+    except OverflowError:
+        raise BadRequestError("The time is beyond the calendar.", "$.outcome_at") from None
 
 
 def _decode(decoder: Any, body: bytes, known: list[str]) -> Any:

@@ -32,8 +32,9 @@ class GuardedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Take bytes; those of a head that does not end are bounded here, those of a body by its reader."""
         before: Any = self.cycle
+        between = before is None or before.response_complete
         super().data_received(data)
-        if self.cycle is before and (before is None or before.response_complete):
+        if between and self.cycle is before:
             self.head_bytes += len(data)
             if self.head_bytes > _LONGEST_HEAD:
                 say_no(self, 431, f"The request's head is larger than {_LONGEST_HEAD:,} bytes.")

@@ -47,7 +47,14 @@ class ServingLog:
             raise self._down(error) from error
 
     def answer_once(
-        self, caller: str, key: str, made: KnownAnswer, predictions: Sequence[Prediction], at: datetime, since: datetime
+        self,
+        caller: str,
+        key: str,
+        made: KnownAnswer,
+        predictions: Sequence[Prediction],
+        *,
+        at: datetime,
+        since: datetime,
     ) -> KnownAnswer:
         """Keep an answer and log its predictions, both or neither; gives the one that somebody else kept first."""
         try:

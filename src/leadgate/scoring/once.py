@@ -35,7 +35,7 @@ async def answer_once(service: Service, caller: str, key: str, body: bytes, scor
     if known is None:
         predictions, content = await score()
         made = KnownAnswer(request_sha256=digest, answer=content)
-        known = await run_in_threadpool(service.log.answer_once, caller, key, made, predictions, now, since)
+        known = await run_in_threadpool(service.log.answer_once, caller, key, made, predictions, at=now, since=since)
         if known is made:
             service.count(predictions)
     if known.request_sha256 != digest:

@@ -68,27 +68,25 @@ def refusal_of(error: Exception, *, route: str, request_id: str | None, scope: A
     return Refusal(status=reason.status, request_id=request_id, body=body, headers=headers)
 
 
+_NOT_NOW: dict[type[Exception], tuple[str, int]] = {
+    BusyError: ("Too many requests wait for a score at this moment; try again.", 1),
+    TimeoutError: ("The score took too long; try again.", 1),
+    SpoolFullError: ("The prediction cannot be written down now, so it is not answered; try again.", 5),
+    # The sentence for operators names the server; a caller needs only to know that nothing was done.
+    DatabaseDownError: ("The database does not answer, so nothing was scored or recorded; try again.", 5),
+}
+"""What passes: the detail, and the seconds after which to try again."""
+
+
 def _reason(error: Exception) -> _Reason:
-    match error:
-        case BadRequestError():
-            return _Reason(status=error.status, detail=error.detail, path=error.path)
-        case RefusedCallerError():
-            return _Reason(status=error.status, detail=error.detail, key_id=error.key_id, retry_after=error.retry_after)
-        case BusyError():
-            detail = "Too many requests wait for a score at this moment; try again."
-            return _Reason(status=503, detail=detail, retry_after=1)
-        case TimeoutError():
-            return _Reason(status=503, detail="The score took too long; try again.", retry_after=1)
-        case SpoolFullError():
-            detail = "The prediction cannot be written down now, so it is not answered; try again."
-            return _Reason(status=503, detail=detail, retry_after=5, cause=str(error))
-        case DatabaseDownError():
-            # The sentence for operators names the server; a caller needs only to know that nothing was done.
-            detail = "The database does not answer, so nothing was scored or recorded; try again."
-            return _Reason(status=503, detail=detail, retry_after=5, cause=str(error))
-        case _:
-            detail = "Something went wrong here; the operator finds it in the log by the request id."
-            return _Reason(status=500, detail=detail)
+    if isinstance(error, BadRequestError):
+        return _Reason(status=error.status, detail=error.detail, path=error.path)
+    if isinstance(error, RefusedCallerError):
+        return _Reason(status=error.status, detail=error.detail, key_id=error.key_id, retry_after=error.retry_after)
+    for kind, (detail, seconds) in _NOT_NOW.items():
+        if isinstance(error, kind):
+            return _Reason(status=503, detail=detail, retry_after=seconds, cause=str(error) or None)
+    return _Reason(status=500, detail="Something went wrong here; the operator finds it in the log by the request id.")
 
 
 def request_id_of(value: bytes) -> str | None:

@@ -84,15 +84,15 @@ class Spool:
 
     async def close(self) -> None:
         """Write what waits and hand over the last segment."""
-        while self._group is not None or self._syncing is not None:
-            await asyncio.sleep(0.001)
+        while (pending := self._group or self._syncing) is not None:
+            await asyncio.wait([pending])
         self.seal()
 
-    async def settle(self, timeout: float) -> bool:
-        """Wait until every segment that exists now is in the log; False when it takes longer than ``timeout`` seconds."""
+    async def settle(self, patience_s: float) -> bool:
+        """Wait until every segment that exists now is in the log; False when that takes longer than ``patience_s``."""
         self.seal()
         waiting = self._segments()
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + patience_s
         while waiting and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
             waiting &= self._segments()
@@ -118,7 +118,7 @@ class Spool:
             self._sync(group, self._segment, count)
             return
         self.written += count
-        group.set_result(None)
+        _tell(group)
         if self._seal_wanted or self._segment.size > SEAL_BYTES:
             self.seal()
 
@@ -132,7 +132,7 @@ class Spool:
             error = result.exception()
             if error is None:
                 self.written += count
-                group.set_result(None)
+                _tell(group)
             else:
                 self._fail(group, error)
             if self._seal_wanted or segment.size > SEAL_BYTES:
@@ -145,8 +145,7 @@ class Spool:
 
     def _fail(self, group: "asyncio.Future[None]", error: BaseException) -> None:
         reason = _sentence(self.folder, error)
-        group.set_exception(SpoolFullError(reason))
-        group.exception()  # a caller that has gone away must not make a warning
+        _tell(group, SpoolFullError(reason))
         self._look_at_disk()
 
     def _look_at_disk(self) -> None:
@@ -156,8 +155,8 @@ class Spool:
             used = 1 - disk.free / disk.total
             if used > self.disk_share:
                 self.full = (
-                    f"The disk of the spool ({self.folder}) is {used:.1%} full, above the limit of {self.disk_share:.0%}; "
-                    "free some of it."
+                    f"The disk of the spool ({self.folder}) is {used:.1%} full, above the limit of "
+                    f"{self.disk_share:.0%}; free some of it."
                 )
 
 
@@ -218,6 +217,17 @@ class _OpenSegment:
             self._path.unlink()
         self._header.close()
         os.close(self._file)
+
+
+def _tell(group: "asyncio.Future[None]", error: SpoolFullError | None = None) -> None:
+    """Let the requests of a group go on; at a forced stop they may have been cancelled."""
+    if group.done():
+        return
+    if error is None:
+        group.set_result(None)
+    else:
+        group.set_exception(error)
+        group.exception()  # a caller that has gone away must not make a warning
 
 
 def _sentence(folder: Path, error: BaseException) -> str:

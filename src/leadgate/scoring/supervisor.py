@@ -58,7 +58,7 @@ class _Child:
         try:
             self.process.wait(patience)
         except subprocess.TimeoutExpired:
-            log.error("child does not end; killed", extra={"child": self.name})
+            log.warning("child does not end; killed", extra={"child": self.name})
             self.process.kill()
             self.process.wait()
 

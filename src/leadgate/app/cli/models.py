@@ -126,7 +126,7 @@ def promote(
 
 @app.command()
 def fetch(which: Which, project: ProjectDir = HERE) -> None:
-    """Bring a version's files onto this machine, where servers take them from; they do it themselves when they need to."""
+    """Bring a version's files onto this machine, for its servers; they do it themselves when they have to."""
     from leadgate.models.bundles import fetch as fetch_version  # noqa: PLC0415
 
     home = open_home(project)

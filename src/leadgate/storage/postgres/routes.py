@@ -32,7 +32,7 @@ def add_route(connection: Connection, route: Route) -> None:
     with connection.transaction(), connection.cursor() as cursor:
         if cursor.execute(statement("routes", "add_route"), asdict(route)).rowcount == 0:
             raise RefusedError(
-                f"Somebody else changed the route of {route.model_name!r} at this moment (epoch {route.epoch} is taken); "
-                "look at it with `leadgate route show` and decide again."
+                f"Somebody else changed the route of {route.model_name!r} at this moment (epoch {route.epoch} is "
+                "taken); look at it with `leadgate route show` and decide again."
             )
         cursor.execute(statement("routes", "tell_workers"), {"model_name": route.model_name})

