@@ -39,6 +39,7 @@ SHELL = {
     "scoring/service.py",
     "scoring/spool.py",
     "scoring/supervisor.py",
+    "scoring/traces.py",
     "scoring/watch.py",
     "scoring/watched.py",
     "scoring/worker.py",

@@ -80,6 +80,7 @@ def _worker(home: Home, serving: Serving, listener: socket.socket, slot: int, *,
             durability=serving.durability,
             disk_share=settings.spool_disk_share,
             with_keys=with_keys,
+            traces=settings.traces,
             limits=Limits(
                 body_bytes=settings.max_body_bytes,
                 request_s=settings.request_timeout_s,

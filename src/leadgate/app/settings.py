@@ -42,5 +42,7 @@ class Settings(BaseSettings):
     """Open connections a worker."""
     library_queue: int = Field(default=64, ge=1)
     """Requests a worker that may wait for a version served by the library."""
+    traces: bool = False
+    """Whether requests leave OpenTelemetry spans; needs the extra leadgate[otel]."""
     clock_shift_days: float = 0
     """Moves the clock of this process, to play the past or the future against the real code. Never in production."""

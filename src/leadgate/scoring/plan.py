@@ -38,6 +38,8 @@ class WorkerPlan(msgspec.Struct, frozen=True, kw_only=True):
     with_keys: bool
     """Whether callers are asked for a key."""
     limits: Limits
+    traces: bool
+    """Whether requests leave OpenTelemetry spans."""
 
 
 class ChildPlan(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,6 +26,7 @@ from leadgate.scoring.parent import tell_ready
 from leadgate.scoring.plan import ChildPlan, WorkerPlan
 from leadgate.scoring.service import Service
 from leadgate.scoring.spool import Spool
+from leadgate.scoring.traces import traced
 from leadgate.scoring.watch import Fetch, Versions, Watch, load_live, remember, remembered
 from leadgate.storage.postgres.connection import connect
 from leadgate.storage.postgres.keys import all_keys
@@ -68,8 +69,9 @@ class _Server:
         self._versions = versions
         self._child = child
         self._plan = plan
+        app = App(service, self._lifespan)
         config = uvicorn.Config(
-            App(service, self._lifespan),
+            traced(app) if plan.traces else app,
             http=GuardedProtocol,
             loop="uvloop",
             lifespan="on",
