@@ -23,7 +23,16 @@ COMMANDS = (
     ("models", "show"),
     ("models", "compare"),
     ("models", "promote"),
+    ("models", "fetch"),
     ("outcomes", "import"),
+    ("route", "show"),
+    ("route", "set"),
+    ("rollback",),
+    ("keys", "create"),
+    ("keys", "list"),
+    ("keys", "revoke"),
+    ("logs", "show"),
+    ("logs", "retain"),
     ("db", "migrate"),
 )
 
@@ -62,8 +71,8 @@ def test_help_waits_for_no_heavy_library() -> None:
 
 def test_serving_waits_for_no_training_library() -> None:
     """The service scores compiled versions without scikit-learn, pandas or Polars in its memory."""
-    heavy = ["sklearn", "pandas", "polars", "lightgbm", "matplotlib", "pandera", "deltalake"]
-    modules = "leadgate.scoring.api, leadgate.scoring.server, leadgate.compiled.scorer, leadgate.models.scorers"
+    heavy = ["sklearn", "pandas", "polars", "lightgbm", "matplotlib", "pandera", "deltalake", "mlflow"]
+    modules = "leadgate.scoring.worker, leadgate.scoring.drainer, leadgate.compiled.scorer, leadgate.models.scorers"
     code = f"import sys; import {modules}; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -25,10 +25,9 @@ from leadgate.scoring.answering import Live, Request, answer, live_of, record
 from leadgate.scoring.contract import LeadIn
 from leadgate.scoring.service import Service, encode
 from leadgate.storage.postgres.connection import Connection
+from leadgate.storage.postgres.keys import CHANNEL as KEYS_CHANNEL
 from leadgate.storage.postgres.keys import all_keys
 from leadgate.storage.postgres.routes import CHANNEL, present_route
-
-KEYS_CHANNEL = "leadgate_keys"
 
 _POLL_S = 1.0
 _FETCH_AGAIN_S = 10.0

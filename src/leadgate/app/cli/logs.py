@@ -1,12 +1,16 @@
 """leadgate logs: the days of the prediction log, and how old ones leave it."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from leadgate.app.cli.options import HERE, AsJson, ProjectDir
 from leadgate.app.cli.output import console, print_json, print_table, progress
 from leadgate.app.wire import open_home
+
+if TYPE_CHECKING:
+    from leadgate.app.retaining import DayState, RetainedDay
 
 app = typer.Typer(help="Look at the prediction log, and let old days leave it.", no_args_is_help=True)
 
@@ -40,7 +44,7 @@ def retain(
     A day is dropped from the log only after everything in it was read back from the table and found alike. The
     command may be stopped and run again at any time.
     """
-    from leadgate.app.retaining import archive_of, day_states, first_kept, total_freed  # noqa: PLC0415
+    from leadgate.app.retaining import archive_of, day_states, first_kept  # noqa: PLC0415
     from leadgate.app.retaining import retain as retain_days  # noqa: PLC0415
 
     home = open_home(project)
@@ -55,26 +59,8 @@ def retain(
     if as_json:
         print_json({"archive": uri, "before": before, "done": yes, "days": found})
         return
-    print_table(
-        f"Days before {before}",
-        ["day (UTC)", "predictions"],
-        [(f"{d.day}", d.rows) for d in found],
-        numbers=" r",
-    )
-    rows, size = sum(d.rows for d in found), _size(total_freed(found))
+    _tell(found, f"{before}", uri, done=yes)
     window = home.project.outcomes.window_days
-    if not found:
-        console.print(f"The log has no day before {before}.")
-    elif yes:
-        console.print(
-            f"{rows:,} predictions are in {uri} and out of the log; {size} freed.", markup=False, soft_wrap=True
-        )
-    else:
-        console.print(
-            f"Would move {rows:,} predictions to {uri} and free {size}; say --yes to do it.",
-            markup=False,
-            soft_wrap=True,
-        )
     if found and days <= window:
         console.print(
             f"note: outcomes are awaited for {window:g} days, and `leadgate performance` does not see predictions "
@@ -82,6 +68,24 @@ def retain(
             markup=False,
             soft_wrap=True,
         )
+
+
+def _tell(found: "Sequence[RetainedDay | DayState]", before: str, uri: str, *, done: bool) -> None:
+    from leadgate.app.retaining import total_freed  # noqa: PLC0415
+
+    if not found:
+        console.print(f"The log has no day before {before}.")
+        return
+    print_table(
+        f"Days before {before}", ["day (UTC)", "predictions"], [(f"{d.day}", d.rows) for d in found], numbers=" r"
+    )
+    rows, size = sum(d.rows for d in found), _size(total_freed(found))
+    said = (
+        f"{rows:,} predictions are in {uri} and out of the log; {size} freed."
+        if done
+        else f"Would move {rows:,} predictions to {uri} and free {size}; say --yes to do it."
+    )
+    console.print(said, markup=False, soft_wrap=True)
 
 
 def _size(size: float) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from leadgate import __version__
-from leadgate.app.cli import data, db, models, outcomes, route
+from leadgate.app.cli import data, db, keys, logs, models, outcomes, route
 from leadgate.app.cli.options import HERE, AsJson, ProjectDir, one_of
 from leadgate.app.cli.output import console, errors, moment, print_json, print_table, progress, share, with_interval
 from leadgate.app.cli.route import put_in_force
@@ -29,6 +29,8 @@ app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 app.add_typer(outcomes.app, name="outcomes")
 app.add_typer(route.app, name="route")
+app.add_typer(keys.app, name="keys")
+app.add_typer(logs.app, name="logs")
 app.add_typer(db.app, name="db")
 
 
