@@ -48,17 +48,16 @@ class Live:
     contract: Contract
     champion: Arm
     challenger: Arm | None
+    shadow: Arm | None
+    """The version that is scored beside the champion and never answered; the challenger in stage shadow."""
+    compiled: bool
+    """Whether every score takes microseconds, so that a request is answered without waiting for a thread."""
 
     def arm_of(self, lead_id: str) -> Arm:
         """The version that answers a lead."""
         if self.challenger is not None and has_challenger(self.route, lead_id):
             return self.challenger
         return self.champion
-
-    @property
-    def shadow(self) -> Arm | None:
-        """The version that is scored beside the champion and never answered."""
-        return self.challenger if self.route.stage == "shadow" else None
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
@@ -76,11 +75,15 @@ def live_of(route: Route, champion: Scored, challenger: Scored | None) -> Live:
     versions = [champion] if challenger is None else [champion, challenger]
     contract = contract_of([scored.card.lead for scored in versions])
     names = [feature.name for feature in contract.features]
+    first = _arm(champion, "champion", names)
+    second = None if challenger is None else _arm(challenger, "challenger", names)
     return Live(
         route=route,
         contract=contract,
-        champion=_arm(champion, "champion", names),
-        challenger=None if challenger is None else _arm(challenger, "challenger", names),
+        champion=first,
+        challenger=second,
+        shadow=second if route.stage == "shadow" else None,
+        compiled=first.compiled and (second is None or second.compiled),
     )
 
 
@@ -135,7 +138,7 @@ def record(  # noqa: PLR0917  # called for every lead, and keywords cost a tenth
         batch_size=request.batch_size,
         request_id=request.request_id,
         route_epoch=live.route.epoch,
-        shadow_version=live.challenger.version if live.challenger and live.route.stage == "shadow" else None,
+        shadow_version=live.shadow.version if live.shadow else None,
         shadow_score=shadow,
     )
 

@@ -30,6 +30,8 @@ REJECTED = ".rejected"
 _PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 2.0
 _REMEMBERED = timedelta(days=90)
+_BORN_S = 60.0
+"""A segment that is younger may be in the hands of a writer that has not locked it yet."""
 
 log = logging.getLogger("leadgate.drainer")
 
@@ -86,7 +88,11 @@ class Drainer:
 
     def drain(self, connection: Connection) -> list[DrainedSegment]:
         """Take every segment that is finished or has lost its writer; gives what became of them, in order."""
-        return [self._drain_segment(connection, path) for path in self._ready()]
+        drained = []
+        for path in self._ready():
+            with suppress(FileNotFoundError):  # another drainer was here first
+                drained.append(self._drain_segment(connection, path))
+        return drained
 
     def _drain_on(self, connection: Connection, stop: threading.Event) -> None:
         tidied = 0.0
@@ -106,7 +112,8 @@ class Drainer:
         for path in _files(self._folder, OPEN, NEW):
             with suppress(FileNotFoundError, BlockingIOError), _locked(path):
                 if path.suffix == NEW:  # its writer died before it could answer anything
-                    path.unlink()
+                    if time.time() - path.stat().st_mtime > _BORN_S:
+                        path.unlink()
                 else:
                     path.rename(path.with_suffix(SEALED))
         yield from _files(self._folder, SEALED)
@@ -153,7 +160,7 @@ class Drainer:
             notes = [drained.damage] if drained.damage else []
             if refused:
                 notes.append(f"the log refuses {len(refused)}, the first {refused[0]}")
-                path.with_suffix(REJECTED).write_bytes(path.read_bytes())
+                _keep(path)
             drained = replace(
                 drained,
                 predictions=len(segment.predictions) - len(refused),
@@ -178,6 +185,16 @@ class Drainer:
 
 def _prepare(connection: Connection, predictions: Sequence[Prediction]) -> None:
     ensure_partitions(connection, sorted({p.scored_at.date() for p in predictions}))
+
+
+def _keep(path: Path) -> None:
+    """Give a segment a second name, under which it stays; a full disk has no room for a copy."""
+    kept = path.with_suffix(REJECTED)
+    try:
+        with suppress(FileExistsError):
+            os.link(path, kept)
+    except OSError:  # a file system without links
+        kept.write_bytes(path.read_bytes())
 
 
 def _files(folder: Path, *suffixes: str) -> list[Path]:

@@ -63,18 +63,13 @@ def read_segment(content: bytes) -> Segment:
     notes: list[str] = [] if committed else ["the header is damaged"]
     at, expected = HEADER_BYTES, 0
     gaps = 0
-    end = len(content)
+    # What lies beyond the committed bytes was never answered: its worker died, or its write failed half-way.
+    end = len(content) if committed is None else min(len(content), committed[1])
     while at < end:
         record = _record_at(content, at)
         if record is None:
-            following = _next_record(content, at + 1)
-            tail_was_answered = committed is None or at < committed[1]
-            if following is not None or tail_was_answered:
-                notes.append(f"{(end if following is None else following) - at} bytes at {at} are not records")
-            else:
-                notes.append(f"{end - at} bytes were written after the last answer")
-            if following is None:
-                break
+            following = min(_next_record(content, at + 1) or end, end)
+            notes.append(f"{following - at} bytes at {at} are not records")
             at = following
             continue
         predictions, before, size = record
@@ -83,8 +78,8 @@ def read_segment(content: bytes) -> Segment:
         found += predictions
         at += size
     lost = gaps if committed is None else max(0, committed[0] - len(found))
-    if committed and end < committed[1]:
-        notes.append(f"{committed[1] - end} bytes are missing at the end")
+    if committed and len(content) < committed[1]:
+        notes.append(f"{committed[1] - len(content)} bytes are missing at the end")
     return Segment(predictions=tuple(found), lost=lost, damage="; ".join(notes) or None)
 
 

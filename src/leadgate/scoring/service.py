@@ -80,19 +80,23 @@ class Service:
             return None
         return self.keyring.admit(authorization, scope, now=self.clock(), seconds=seconds)
 
-    async def score_one(self, live: Live, lead: LeadIn, request_id: str | None) -> tuple[Prediction, Arm]:
-        """Score a lead, and its shadow; nothing is written yet. Raises BusyError, TimeoutError."""
+    def score_now(self, live: Live, lead: LeadIn, request_id: str | None) -> tuple[Prediction, Arm]:
+        """Score a lead, and its shadow, on a route whose versions are all compiled; nothing is written yet."""
         arm = live.arm_of(lead.lead_id)
         started = perf_counter()
-        if arm.compiled:
-            score = arm.score(lead.values)
-        else:
-            (score,) = await self._by_library(arm, [lead])
+        score = arm.score(lead.values)
         took = (perf_counter() - started) * 1000
-        shadow = None if live.shadow is None else (await self._shadow_scores(live.shadow, arm, [lead], [score]))[0]
+        shadow = None if live.shadow is None else self._shadow_now(live.shadow, arm, lead, score)
         prediction_id = str(uuid_utils.uuid7())
         request = Request(self.clock(), took, request_id or prediction_id, 1)
         return record(live, arm, lead, score, shadow, prediction_id, request), arm
+
+    async def score_one(self, live: Live, lead: LeadIn, request_id: str | None) -> tuple[Prediction, Arm]:
+        """Score a lead, and its shadow; nothing is written yet. Raises BusyError, TimeoutError."""
+        if live.compiled:
+            return self.score_now(live, lead, request_id)
+        ((prediction, arm),) = await self.score_batch(live, [lead], request_id or str(uuid_utils.uuid7()))
+        return prediction, arm
 
     async def score_batch(self, live: Live, leads: Sequence[LeadIn], request_id: str) -> list[tuple[Prediction, Arm]]:
         """Score many leads, each by the version that answers it; nothing is written yet."""
@@ -112,6 +116,19 @@ class Service:
             (record(live, arm, lead, score, shadow, str(uuid_utils.uuid7()), request), arm)
             for arm, lead, score, shadow in zip(arms, leads, scores, shadows, strict=True)
         ]
+
+    def _shadow_now(self, shadow: Arm, arm: Arm, lead: LeadIn, score: float) -> float | None:
+        """A score that nobody is told; whatever goes wrong here, the answer is as it would have been."""
+        try:
+            found = shadow.score(lead.values)
+            if not 0.0 <= found <= 1.0:
+                raise ValueError("a shadow score is no probability")  # noqa: TRY301  # one place that counts failures
+        except Exception as error:  # noqa: BLE001  # see above
+            self.metrics.shadow_failures.add((shadow.version,))
+            log.warning("shadow failed", extra={"shadow_version": shadow.version, "reason": repr(error)})
+            return None
+        self.metrics.shadow_difference.observe((arm.version, shadow.version), abs(score - found))
+        return found
 
     def count(self, predictions: Sequence[Prediction]) -> None:
         """Count what has been answered."""
@@ -138,7 +155,7 @@ class Service:
         """Scores that nobody is told; whatever goes wrong here, the answer is as it would have been."""
         try:
             if shadow.compiled:
-                found = [shadow.score(leads[0].values)] if len(leads) == 1 else await self._score_many(shadow, leads)
+                found = await self._score_many(shadow, leads)
             else:
                 found = await asyncio.wait_for(self.library.score(shadow, leads), _SHADOW_WAIT_S)
             if not all(0.0 <= score <= 1.0 for score in found):

@@ -7,11 +7,12 @@ of all requests of one turn of the event loop are written together.
 
 import asyncio
 import fcntl
+import logging
 import mmap
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,9 +28,15 @@ SEAL_AFTER_S = 0.5
 """Age at which a segment is handed to the drainer: the lag of the log behind the answers."""
 SEAL_BYTES = 8 * 1024 * 1024
 
+log = logging.getLogger("leadgate.scoring")
+
 
 class SpoolFullError(Exception):
     """A prediction cannot be written, so it must not be answered."""
+
+
+Done = Callable[[SpoolFullError | None], None]
+"""Called when a request's predictions are written, or cannot be."""
 
 
 class Spool:
@@ -48,7 +55,7 @@ class Spool:
         self._number = 0
         self._segment: _OpenSegment | None = None
         self._waiting: list[Sequence[Prediction]] = []
-        self._group: asyncio.Future[None] | None = None
+        self._group: _Group | None = None
         self._syncing: asyncio.Future[None] | None = None
         self._seal_wanted = False
 
@@ -58,15 +65,26 @@ class Spool:
         The future raises SpoolFullError, and then nothing of them is in the spool. All appends of one turn of the event
         loop share a future and a write.
         """
+        return self._join(predictions).future
+
+    def put(self, predictions: Sequence[Prediction], done: Done) -> None:
+        """The same without a future: ``done`` is called with None, or with the error, in the order of the puts.
+
+        Raises SpoolFullError when nothing is taken now.
+        """
+        self._join(predictions).replies.append(done)
+
+    def _join(self, predictions: Sequence[Prediction]) -> "_Group":
         if self.full:
             raise SpoolFullError(self.full)
         self._waiting.append(predictions)
-        if self._group is None:
+        group = self._group
+        if group is None:
             loop = asyncio.get_running_loop()
-            self._group = loop.create_future()
+            group = self._group = _Group(loop.create_future())
             if self._syncing is None:
                 loop.call_soon(self._write_group)
-        return self._group
+        return group
 
     def tick(self) -> None:
         """Look after the disk and the age of the segment; called a few times a second."""
@@ -84,7 +102,7 @@ class Spool:
 
     async def close(self) -> None:
         """Write what waits and hand over the last segment."""
-        while (pending := self._group or self._syncing) is not None:
+        while (pending := self._group.future if self._group else self._syncing) is not None:
             await asyncio.wait([pending])
         self.seal()
 
@@ -111,18 +129,18 @@ class Spool:
                 self._number += 1
                 self._segment = _OpenSegment(self.folder, f"{self._name}-{self._number:010d}")
             count = self._segment.write(waiting)
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is, those who wait must be told
             self._fail(group, error)
             return
         if self.durability == "power":
             self._sync(group, self._segment, count)
             return
         self.written += count
-        _tell(group)
+        group.tell(None)
         if self._seal_wanted or self._segment.size > SEAL_BYTES:
             self.seal()
 
-    def _sync(self, group: "asyncio.Future[None]", segment: "_OpenSegment", count: int) -> None:
+    def _sync(self, group: "_Group", segment: "_OpenSegment", count: int) -> None:
         """Wait for the disk in a thread; what arrives meanwhile is the next group."""
         loop = asyncio.get_running_loop()
         self._syncing = loop.run_in_executor(None, segment.sync)
@@ -132,10 +150,12 @@ class Spool:
             error = result.exception()
             if error is None:
                 self.written += count
-                _tell(group)
+                group.tell(None)
             else:
+                segment.take_back()
                 self._fail(group, error)
-            if self._seal_wanted or segment.size > SEAL_BYTES:
+            # What a disk has of a file after a failed sync is unknown; the next write goes to another one.
+            if error is not None or self._seal_wanted or segment.size > SEAL_BYTES:
                 self._segment, self._seal_wanted = None, False
                 segment.seal()
             if self._group is not None:
@@ -143,9 +163,8 @@ class Spool:
 
         self._syncing.add_done_callback(done)
 
-    def _fail(self, group: "asyncio.Future[None]", error: BaseException) -> None:
-        reason = _sentence(self.folder, error)
-        _tell(group, SpoolFullError(reason))
+    def _fail(self, group: "_Group", error: BaseException) -> None:
+        group.tell(SpoolFullError(_sentence(self.folder, error)))
         self._look_at_disk()
 
     def _look_at_disk(self) -> None:
@@ -160,12 +179,39 @@ class Spool:
                 )
 
 
+class _Group:
+    """The requests that are written together."""
+
+    __slots__ = ("future", "replies")
+
+    def __init__(self, future: "asyncio.Future[None]") -> None:
+        self.future = future
+        self.replies: list[Done] = []
+
+    def tell(self, error: SpoolFullError | None) -> None:
+        """Let them go on."""
+        for reply in self.replies:
+            try:
+                reply(error)
+            except Exception:  # one caller's connection must not keep the others from their answers
+                log.exception("reply failed")
+        if self.future.done():  # at a forced stop its requests may have been cancelled
+            return
+        if error is None:
+            self.future.set_result(None)
+        else:
+            self.future.set_exception(error)
+            self.future.exception()  # a caller that has gone away must not make a warning
+
+
 class _OpenSegment:
     """The segment that is being written."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.predictions = 0
         self.size = HEADER_BYTES
+        self._before = (0, HEADER_BYTES)
+        self._named = False
         self._since = time.monotonic()
         self._path = folder / (name + OPEN)
         new = folder / (name + NEW)
@@ -198,38 +244,48 @@ class _OpenSegment:
         written = 0
         while written < len(data):
             written += os.pwrite(self._file, data[written:] if written else data, self.size + written)
-        added, self.predictions = total - self.predictions, total
-        self.size += len(data)
-        header = encode_header(total, self.size)
-        self._header[: len(header)] = header
-        return added
+        self._before = self.predictions, self.size
+        self._commit(total, self.size + len(data))
+        return total - self._before[0]
+
+    def take_back(self) -> None:
+        """Undo the last write: it will not be answered."""
+        self._commit(*self._before)
 
     def sync(self) -> None:
-        """Wait until the disk has it; the header too, which is a mapped page of the same file."""
+        """Wait until the disk has it; the header too, which is a mapped page of the same file, and the file's name."""
         os.fdatasync(self._file)
+        if not self._named:
+            folder = os.open(self._path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+            self._named = True
 
     def seal(self) -> None:
-        """Give it to the drainer; an empty one is removed."""
-        os.ftruncate(self._file, self.size)
-        if self.predictions:
-            self._path.rename(self._path.with_suffix(SEALED))
-        else:
-            self._path.unlink()
-        self._header.close()
-        os.close(self._file)
+        """Give it to the drainer; an empty one is removed.
 
+        When that fails it loses its lock all the same, and the drainer takes it like that of a dead writer.
+        """
+        try:
+            os.ftruncate(self._file, self.size)
+            if self.predictions:
+                self._path.rename(self._path.with_suffix(SEALED))
+            else:
+                self._path.unlink()
+        except OSError as error:
+            log.error("segment cannot be handed over", extra={"segment": self._path.name, "reason": str(error)})  # noqa: TRY400
+        finally:
+            self._header.close()
+            os.close(self._file)
 
-def _tell(group: "asyncio.Future[None]", error: SpoolFullError | None = None) -> None:
-    """Let the requests of a group go on; at a forced stop they may have been cancelled."""
-    if group.done():
-        return
-    if error is None:
-        group.set_result(None)
-    else:
-        group.set_exception(error)
-        group.exception()  # a caller that has gone away must not make a warning
+    def _commit(self, predictions: int, size: int) -> None:
+        self.predictions, self.size = predictions, size
+        header = encode_header(predictions, size)
+        self._header[: len(header)] = header
 
 
 def _sentence(folder: Path, error: BaseException) -> str:
-    reason = error.strerror if isinstance(error, OSError) else str(error)
+    reason = error.strerror if isinstance(error, OSError) else repr(error)
     return f"The spool ({folder}) cannot be written: {reason}."
