@@ -6,7 +6,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from commands import Cli
 from leadgate.app.wire import Home
 from leadgate.storage.postgres.migrate import migrate
 from leadgate.storage.postgres.server import start_embedded
+from tally import PROPERTY, Tally, closing_lines
 from workshop import make_home, train_version
 
 BANK = Path(__file__).parents[1].parent / "shared" / "data" / "bank_marketing.csv"
@@ -102,3 +103,20 @@ def workshop(server: str, template: str, tmp_path_factory: pytest.TempPathFactor
         train_version(home, kind)
     yield home
     next(databases, None)
+
+
+@pytest.fixture
+def tally(record_property: Callable[[str, object], None]) -> Tally:
+    """What a test of faults has tried."""
+    tally = Tally()
+    record_property(PROPERTY, tally.counts)
+    return tally
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Close a run with what its faults came to."""
+    reports = [r for rs in terminalreporter.stats.values() for r in rs if getattr(r, "when", None) == "call"]
+    lines = closing_lines(value for r in reports for name, value in r.user_properties if name == PROPERTY)
+    if lines:
+        terminalreporter.section("nothing lost")
+        terminalreporter.write("\n".join([*lines[1:], lines[0], ""]))

@@ -27,7 +27,7 @@ SHELL = {
     "models/bundles.py",
     "scoring/api.py",
     "scoring/drainer.py",
-    "scoring/guards.py",
+    "scoring/connection.py",
     "scoring/log.py",
     "scoring/logs.py",
     "scoring/metrics.py",

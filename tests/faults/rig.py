@@ -9,33 +9,44 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString, Self
 
 import psutil
 import psycopg
 
 from leadgate.app.wire import Home
+from tally import Tally
 
 SOAK_S = 60 * float(os.environ.get("LEADGATE_SOAK") or 0)
 """Seconds that the long form is to take in all; 0 in the short form."""
 
 LEFT_BEHIND = {".open", ".seg", ".new"}
 
+HOLDS: dict[str, LiteralString] = {
+    "claim": "LOCK TABLE leadgate.spool_segments IN ACCESS EXCLUSIVE MODE",
+    "copy": "LOCK TABLE leadgate.prediction_logs IN SHARE MODE",
+    "row": "SELECT pg_advisory_xact_lock(4711, 1)",
+    "commit": "SELECT pg_advisory_xact_lock(4711, 2)",
+}
+"""Where a drainer can be made to wait: before it says that it takes a segment, before its COPY, within it, and in its
+COMMIT, when it no longer knows whether the segment is in the log. The last two need the triggers of TRAPS."""
 
-@dataclass
-class Tally:
-    """What a test has tried."""
-
-    faults: Counter[str] = field(default_factory=Counter)
-    answered: int = 0
-    missing: int = 0
-    reported_lost: int = 0
-    doubled: int = 0
+TRAPS: LiteralString = """
+CREATE FUNCTION leadgate.trap_row() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN IF random() < 0.02 THEN PERFORM pg_advisory_xact_lock_shared(4711, 1); END IF; RETURN NEW; END $$;
+CREATE FUNCTION leadgate.trap_commit() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN PERFORM pg_advisory_xact_lock_shared(4711, 2); RETURN NULL; END $$;
+CREATE TRIGGER trap_row BEFORE INSERT ON leadgate.prediction_logs
+    FOR EACH ROW EXECUTE FUNCTION leadgate.trap_row();
+CREATE CONSTRAINT TRIGGER trap_commit AFTER INSERT ON leadgate.spool_segments DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION leadgate.trap_commit()
+"""
+UNTRAP: LiteralString = "DROP FUNCTION leadgate.trap_row, leadgate.trap_commit CASCADE"
 
 
 @dataclass(frozen=True)
@@ -64,7 +75,9 @@ class Callers:
         """``rate``: requests a second, over all connections. Every twentieth asks for five leads at once."""
         single = [request_bytes("/predict", lead) for lead in leads]
         batches = [request_bytes("/predict/batch", {"leads": leads[i : i + 5]}) for i in range(0, 50, 5)]
-        self._requests = [r for i in range(len(single)) for r in (single[i], *([batches[i // 20 % 10]] * (i % 20 == 0)))]
+        self._requests = [
+            r for i in range(len(single)) for r in (single[i], *([batches[i // 20 % 10]] * (i % 20 == 0)))
+        ]
         self._port = port
         self._rate = rate
         self._connections = connections
@@ -79,7 +92,7 @@ class Callers:
         self.broken: list[float] = []
         """When a request was left without an answer."""
 
-    def __enter__(self) -> "Callers":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -96,7 +109,7 @@ class Callers:
     def longest_silence(self, since: float, until: float) -> float:
         """Seconds without any answer."""
         times = [since, *(at for at in list(self.answered_at) if since <= at <= until), until]
-        return max(later - earlier for earlier, later in zip(times, times[1:], strict=False))
+        return max(later - earlier for earlier, later in pairwise(times))
 
     async def _run(self) -> None:
         await asyncio.gather(*(self._call(i) for i in range(self._connections)))
@@ -285,9 +298,7 @@ def left_in(spool: Path) -> list[str]:
     return sorted(path.name for path in spool.iterdir() if path.suffix in LEFT_BEHIND)
 
 
-def wait_until(
-    holds: Callable[[], Any], patience_s: float, what: str, more: Callable[[], str] = lambda: ""
-) -> None:
+def wait_until(holds: Callable[[], Any], patience_s: float, what: str, more: Callable[[], str] = lambda: "") -> None:
     """Wait, within bounds. Raises AssertionError, saying what was waited for."""
     deadline = time.monotonic() + patience_s
     while not holds():
@@ -303,23 +314,42 @@ def rounds(short: int, share: float) -> Iterator[int]:
         turn += 1
 
 
-def account(url: str, callers: Sequence[Callers], tally: Tally) -> None:
-    """Hold every answered id against the log: there once, with its version, or told to be lost.
+@contextmanager
+def held(url: str, phase: str) -> Iterator[None]:
+    """Let drainers wait at a point of their transaction (see HOLDS) until the block ends."""
+    with psycopg.connect(url) as connection:
+        connection.execute(HOLDS[phase])
+        try:
+            yield
+        finally:
+            connection.rollback()
 
-    What is told: ``lost`` of all segments drained so far; a damaged segment may hold predictions that were written and
-    not yet answered, so it may tell of more than the callers miss, never of fewer.
+
+def waiting_for_locks(url: str) -> int:
+    """Transactions that wait for another one."""
+    with psycopg.connect(url) as connection:
+        (count,) = connection.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone() or (0,)
+    return int(count)
+
+
+def account(url: str, received: dict[str, str], tally: Tally) -> tuple[int, int]:
+    """Hold every answered id (with its version) against the log: there once, or told to be lost.
+
+    Gives how many are missing, and how many are told to be lost: ``lost`` of all drained segments. A damaged segment
+    may hold predictions that were written and not yet answered, so more may be told of than are missing, never fewer.
     """
     with psycopg.connect(url) as connection:
         rows = connection.execute("SELECT prediction_id::text, model_version FROM leadgate.prediction_logs").fetchall()
-        (lost,) = connection.execute("SELECT coalesce(sum(lost), 0)::int FROM leadgate.spool_segments").fetchone() or (0,)
+        found = connection.execute("SELECT coalesce(sum(lost), 0)::int FROM leadgate.spool_segments").fetchone()
+    assert found is not None
+    lost: int = found[0]
     logged = {str(row[0]): str(row[1]) for row in rows}
-    received = {key: version for caller in callers for key, version in caller.answered.items()}
     missing = received.keys() - logged.keys()
-    tally.answered += len(received)
-    tally.missing += len(missing)
-    tally.reported_lost += lost
-    tally.doubled += len(rows) - len(logged)
+    tally.add(answered=len(received), missing=len(missing), lost=lost, doubled=len(rows) - len(logged))
     assert len(rows) == len(logged), "ids that are in the log twice"
-    assert len(missing) <= lost, f"{len(missing)} of {len(received)} answered ids are not in the log, {lost} are told of"
+    assert len(missing) <= lost, (
+        f"{len(missing)} of {len(received)} answered ids are not in the log, {lost} are told of"
+    )
     wrong = [key for key, version in received.items() if logged.get(key, version) != version]
     assert not wrong, f"{len(wrong)} were logged with another version"
+    return len(missing), lost

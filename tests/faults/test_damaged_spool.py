@@ -23,6 +23,7 @@ from leadgate.scoring.drainer import REJECTED, Drainer, spool_state
 from leadgate.scoring.segments import HEADER_BYTES, encode_header, encode_record
 from leadgate.storage.postgres.predictions import DrainedSegment, damaged_segments
 from rig import SOAK_S, rounds
+from tally import Tally
 
 NOW = datetime(2026, 6, 2, 12, tzinfo=UTC)
 PER_RECORD = 2
@@ -136,7 +137,7 @@ def test_a_whole_segment_arrives_as_it_was(desk: Desk) -> None:
     check_loss(desk, lost=0)
 
 
-def test_a_segment_cut_at_any_place(desk: Desk, record_property: Any) -> None:
+def test_a_segment_cut_at_any_place(desk: Desk, tally: Tally) -> None:
     """The records before the cut arrive, the others are counted."""
     content = desk.fill().read_bytes()
     step = 1 if SOAK_S else 211
@@ -149,7 +150,7 @@ def test_a_segment_cut_at_any_place(desk: Desk, record_property: Any) -> None:
         size = (len(content) - HEADER_BYTES) // RECORDS  # all records of a fill are equally long
         whole = max(0, min(cut, len(content)) - HEADER_BYTES) // size
         check_loss(desk, lost=len(desk.written) - whole * PER_RECORD)
-    record_property("faults", {"cut": len(cuts)})
+    tally.fault("segment cut", len(cuts))
 
 
 def test_a_segment_cut_within_its_header_is_told_of(desk: Desk) -> None:
@@ -163,7 +164,7 @@ def test_a_segment_cut_within_its_header_is_told_of(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_flipped_bit_in_any_place(desk: Desk, place: str, record_property: Any) -> None:
+def test_a_flipped_bit_in_any_place(desk: Desk, place: str, tally: Tally) -> None:
     """The record that it hits is lost and counted, all others arrive, and no value is a wrong one."""
     records = range(RECORDS) if SOAK_S else (0, RECORDS // 2, RECORDS - 1)
     for record in records:
@@ -175,7 +176,7 @@ def test_a_flipped_bit_in_any_place(desk: Desk, place: str, record_property: Any
         content[HEADER_BYTES + record * size + within] ^= 1 << record % 8
         path.write_bytes(content)
         check_loss(desk, lost=PER_RECORD)
-    record_property("faults", {f"flip in {place}": len(records)})
+    tally.fault("bit flipped", len(records))
 
 
 def test_a_damaged_header_loses_nothing(desk: Desk) -> None:
@@ -209,7 +210,7 @@ def test_a_segment_that_was_never_ready_is_tidied(desk: Desk) -> None:
     assert not path.exists()
 
 
-def test_many_drainers_on_one_spool(desk: Desk, record_property: Any) -> None:
+def test_many_drainers_on_one_spool(desk: Desk, tally: Tally) -> None:
     """Each segment is taken once, whoever comes first, and no drainer fails over another."""
     failures: list[BaseException] = []
     turns = 0
@@ -235,7 +236,7 @@ def test_many_drainers_on_one_spool(desk: Desk, record_property: Any) -> None:
         assert failures == []
     assert desk.logged().keys() == desk.written.keys()
     assert [lost for _, lost, _ in desk.recorded()] == [0] * 30 * turns
-    record_property("faults", {"drainers beside each other": 4 * turns})
+    tally.fault("drainers at once", 4 * turns)
 
 
 def test_a_drainer_that_fails_before_it_removes_the_file(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

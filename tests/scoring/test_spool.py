@@ -129,7 +129,9 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
         assert written(tmp_path, OPEN) == [prediction(0), prediction(4)]
         assert (spool.written, spool.full) == (2, None)
         await spool.close()
-        assert size_of(tmp_path) - size == size - HEADER_BYTES  # of equal records: the second lies where the first ended
+        assert (
+            size_of(tmp_path) - size == size - HEADER_BYTES
+        )  # of equal records: the second lies where the first ended
 
     run(test)
     assert written(tmp_path) == [prediction(0), prediction(4)]

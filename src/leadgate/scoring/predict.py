@@ -36,7 +36,7 @@ class Predict:
         """Answer one request, or refuse it with a problem."""
         started = perf_counter()
         service = self._service
-        request_id: str | None = None
+        request_id = key = None
         try:
             authorization, request_id, key, length = read_head(scope["headers"])
             caller = service.admit(authorization, "score", started)
@@ -65,7 +65,8 @@ class Predict:
             refusal = refusal_of(error, route=ROUTE, request_id=request_id, scope=scope)
             service.metrics.refusals.add((str(refusal.status),))
             status, headers, content = refusal.status, problem_headers(refusal), refusal.body
-        service.metrics.request_seconds.observe((ROUTE, str(status)), perf_counter() - started)
+        if status != 200 or key is not None:  # noqa: PLR2004  # the others are counted by their prediction
+            service.metrics.request_seconds.observe((ROUTE, str(status)), perf_counter() - started)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 
@@ -79,14 +80,14 @@ class Predict:
 async def read_body(receive: Receive, length: int | None, most: int) -> bytes:
     """The whole body. Raises BadRequestError for one of more than ``most`` bytes, DisconnectedError."""
     if length is not None and length > most:
-        raise BadRequestError(_too_large(most), status=413)
+        raise BadRequestError(too_large(most), status=413)
     message = await receive()
     if message["type"] == "http.disconnect":
         raise DisconnectedError
     body: bytes = message.get("body", b"")
     if not message.get("more_body"):
         if len(body) > most:
-            raise BadRequestError(_too_large(most), status=413)
+            raise BadRequestError(too_large(most), status=413)
         return body
     parts, size = [body], len(body)
     while message.get("more_body"):
@@ -96,11 +97,12 @@ async def read_body(receive: Receive, length: int | None, most: int) -> bytes:
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > most:
-            raise BadRequestError(_too_large(most), status=413)
+            raise BadRequestError(too_large(most), status=413)
     return b"".join(parts)
 
 
-def _too_large(most: int) -> str:
+def too_large(most: int) -> str:
+    """The sentence for a body over the limit."""
     return f"The body is larger than {most:,} bytes; send fewer leads at once."
 
 

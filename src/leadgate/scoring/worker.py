@@ -17,8 +17,8 @@ import uvicorn
 from leadgate.errors import DatabaseDownError, RefusedError
 from leadgate.records import ApiKey, Route
 from leadgate.scoring.api import App
+from leadgate.scoring.connection import Connection, Sweeper
 from leadgate.scoring.drainer import spool_state
-from leadgate.scoring.guards import GuardedProtocol, Sweeper
 from leadgate.scoring.keys import Keyring
 from leadgate.scoring.log import ServingLog
 from leadgate.scoring.metrics import Metrics
@@ -54,7 +54,8 @@ def run_worker(child: ChildPlan, plan: WorkerPlan, fetch: Fetch, clock: Callable
         keyring=Keyring(keys, share=1 / plan.workers) if plan.with_keys else None,
         limits=plan.limits,
     )
-    GuardedProtocol.most = plan.limits.connections
+    Connection.service = service
+    Connection.has_short_way = not plan.traces  # spans begin at the ASGI application
     listener = socket.socket(fileno=plan.listener)
     server = _Server(service, versions, child, plan)
     with closing(listener):
@@ -72,7 +73,7 @@ class _Server:
         app = App(service, self._lifespan)
         config = uvicorn.Config(
             traced(app) if plan.traces else app,
-            http=GuardedProtocol,
+            http=Connection,
             loop="uvloop",
             lifespan="on",
             ws="none",
