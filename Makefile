@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lock bench bench-scorer bench-rollback clean
+.PHONY: help demo test check format lock bench bench-scorer bench-rollback bench-serving clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -33,13 +33,16 @@ format: $(READY) ## put the code in its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-scorer bench-rollback ## every figure in docs/benchmarks; QUICK=1 for a short form
+bench: bench-scorer bench-rollback bench-serving ## every figure in docs/benchmarks; QUICK=1 for a short form
 
 bench-scorer: $(READY) ## one lead in process: compiled against the library
 	$(BIN)/python benchmarks/scorer.py
 
 bench-rollback: $(READY) ## route changes under load
 	$(BIN)/python benchmarks/rollback.py
+
+bench-serving: $(READY) ## requests a second of one worker, against servers and frameworks (needs wrk)
+	$(BIN)/python benchmarks/serving.py
 
 lock: ## resolve the pinned files anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml -o requirements.lock

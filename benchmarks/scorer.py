@@ -15,6 +15,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from leadgate.compiled.compiler import compile_pipeline
+from leadgate.compiled.native import native_sum
 from leadgate.compiled.proof import edge_rows, prove
 from leadgate.compiled.scorer import Scorer
 from leadgate.leads.project import ModelKind, ModelRules
@@ -105,7 +106,7 @@ def rows_of(kind: ModelKind, leads: list[Lead], converted: Any, rounds: int) -> 
     pipeline = build_pipeline(SCHEMA, ModelRules(kind=kind)).fit(frame_of(SCHEMA, leads), converted)
     program = compile_pipeline(pipeline, SCHEMA)
     start = perf_counter()
-    scorer = Scorer(program)
+    scorer = Scorer(program, native_sum(program))
     loading = perf_counter() - start
     proof = prove(
         program, lambda rows: predict(pipeline, frame_of(SCHEMA, rows)), leads, edge_rows(SCHEMA, program, leads)

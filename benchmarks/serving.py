@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -19,11 +20,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import matplotlib as mpl
+import matplotlib.pyplot as plt
 import psutil
 
 from callers import call, request_bytes
 from leadgate.app.routing import set_route
-from project import Running, leadgate, make_project, serving, settled
+from project import Running, make_project, serving, settled
 from report import FOLDER, Row, is_quick, report
 
 ROUNDS, SECONDS = (2, 1.0) if is_quick() else (7, 4.0)
@@ -33,7 +36,11 @@ PEERS = Path(__file__).parent / "peers"
 PREDICT = """
 local file = io.open("{file}", "r")
 local bodies, n = {{}}, 0
-for line in file:lines() do n = n + 1; bodies[n] = wrk.format("POST", "{path}", {{["Content-Type"] = "application/json"}}, line) end
+local headers = {{["Content-Type"] = "application/json"}}
+for line in file:lines() do
+  n = n + 1
+  bodies[n] = wrk.format("POST", "{path}", headers, line)
+end
 local i = 0
 request = function() i = i % n + 1; return bodies[i] end
 """
@@ -105,8 +112,7 @@ def main() -> int:
     notes = [
         f"{ROUNDS} alternating rounds of {SECONDS:g} s each; medians, and ratios taken within a round.",
         f"wrk, 1 thread, {CONNECTIONS} connections, 500 different leads in turn; worker on core 0, all else on core 1.",
-        "Every /predict here is validated, routed, scored, shadow-scored, written to the spool before its answer, and "
-        "moved into PostgreSQL during the run.",
+        "Every /predict here is validated, routed, scored, written to the spool before its answer, and drained meanwhile.",
         "The open loop measures from the time at which a request was due.",
         "BentoML and MLServer are not installed here and are left out.",
     ]
@@ -257,8 +263,6 @@ def _peer(module: str, folder: Path) -> Iterator[int]:
 
 
 def _free_port() -> int:
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -285,11 +289,7 @@ def _at(ascending: Sequence[float], share: float) -> float:
 def _plot(rates: dict[str, list[float]]) -> None:
     if is_quick():
         return
-    import matplotlib as mpl
-
     mpl.use("agg")
-    import matplotlib.pyplot as plt
-
     medians = sorted(((median(found), name) for name, found in rates.items()))
     figure, axes = plt.subplots(figsize=(8, 3.6), layout="constrained")
     colours = ["#1f6feb" if name in OURS else "#9aa4b1" for _, name in medians]
@@ -303,5 +303,4 @@ def _plot(rates: dict[str, list[float]]) -> None:
 
 
 if __name__ == "__main__":
-    assert leadgate
     sys.exit(main())

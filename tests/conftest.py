@@ -16,6 +16,8 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from commands import Cli
+from leadgate.app.routing import set_route
+from leadgate.app.settings import Settings
 from leadgate.app.wire import Home
 from leadgate.storage.postgres.migrate import migrate
 from leadgate.storage.postgres.server import start_embedded
@@ -103,6 +105,19 @@ def workshop(server: str, template: str, tmp_path_factory: pytest.TempPathFactor
         train_version(home, kind)
     yield home
     next(databases, None)
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A project on an embedded PostgreSQL of its own, as a user has it: version 1 answers, version 2 is its shadow."""
+    folder = tmp_path_factory.mktemp("home")
+    url = start_embedded(folder / ".leadgate" / "postgres")
+    migrate(url)
+    made = make_home(folder, url, leads=2_000)
+    for kind in ("logistic_regression", "hist_gradient_boosting"):
+        train_version(made, kind)
+    set_route(made, stage="shadow", champion="1", challenger="2", share=0, reason="test")
+    return Home(folder, Settings(author="tester"))
 
 
 @pytest.fixture

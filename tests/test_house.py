@@ -10,6 +10,7 @@ import leadgate
 ROOT = Path(leadgate.__file__).parent
 
 SHELL = {
+    "compiled/native.py",
     "__init__.py",
     "__main__.py",
     "app/",

