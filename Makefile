@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lock bench bench-scorer bench-rollback bench-serving clean
+.PHONY: help demo test soak check format lock bench bench-scorer bench-rollback bench-serving clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -22,6 +22,10 @@ demo: $(READY) ## the whole path on generated leads, over real HTTP
 
 test: $(READY) ## all tests
 	$(BIN)/pytest -n 2 --dist loadfile
+
+MINUTES ?= 15
+soak: $(READY) ## the tests of faults for MINUTES=15, with as many more faults
+	LEADGATE_SOAK=$(MINUTES) $(BIN)/pytest tests/faults
 
 check: $(READY) ## format, lint, types, floors
 	$(BIN)/ruff format --check .

