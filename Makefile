@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak check format lock bench bench-scorer bench-rollback bench-serving clean
+.PHONY: help demo test soak check format lock bench bench-scorer bench-rollback bench-serving bench-servers clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -47,6 +47,9 @@ bench-rollback: $(READY) ## route changes under load
 
 bench-serving: $(READY) ## requests a second of one worker, against servers and frameworks (needs wrk)
 	$(BIN)/python benchmarks/serving.py
+
+bench-servers: $(READY) ## which server, and which way through it (needs wrk)
+	$(BIN)/python benchmarks/servers.py
 
 lock: ## resolve the pinned files anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml -o requirements.lock

@@ -22,7 +22,6 @@ from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
-import psutil
 
 from callers import call, request_bytes
 from leadgate.app.routing import set_route
@@ -74,7 +73,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         leads = make_project(folder)
-        scripts = _scripts(folder, leads)
+        scripts = scripts_of(folder, leads)
         running = stack.enter_context(serving(folder))
         power_folder = _second_project(folder)
         power = stack.enter_context(serving(power_folder, "--durability", "power"))
@@ -83,9 +82,9 @@ def main() -> int:
             service.pin()
         contenders = _contenders(stack, folder, running, power, scripts)
         time.sleep(2)
-        rates, totals = _rounds(contenders)
+        rates, totals = rounds(contenders)
         # In its own time: the open loop, the count of the log, and memory.
-        _shadow(running)
+        shadow(running)
         latencies = [1000 * s for s in _open_loop(running, leads)]
         drained = settled(running) and settled(power)
         rows = _rate_rows(rates)
@@ -129,24 +128,32 @@ def _contenders(
 ) -> list[Contender]:
     predict = scripts["predict"]
     found = [
-        Contender(LR, running.port, predict, lambda: _shadow(running)),
-        Contender(HGB, running.port, predict, lambda: _shadow(running, champion="2", challenger="1")),
-        Contender(ALONE, running.port, predict, lambda: _shadow(running, challenger=None)),
+        Contender(LR, running.port, predict, lambda: shadow(running)),
+        Contender(HGB, running.port, predict, lambda: shadow(running, champion="2", challenger="1")),
+        Contender(ALONE, running.port, predict, lambda: shadow(running, challenger=None)),
         Contender(POWER, power.port, predict),
     ]
     for name, module in ((EMPTY, "empty_route"), (BARE, "bare_asgi"), (PANDAS, "pandas_route")):
-        found.append(Contender(name, stack.enter_context(_peer(module, folder)), predict))
-    found.append(Contender(MLFLOW, stack.enter_context(_peer("mlflow_server", folder)), scripts["invocations"]))
+        found.append(Contender(name, stack.enter_context(peer(module, folder, _uvicorn(module))), predict))
+    found.append(
+        Contender(
+            MLFLOW,
+            stack.enter_context(peer("mlflow_server", folder, _uvicorn("mlflow_server"))),
+            scripts["invocations"],
+        )
+    )
     return found
 
 
-def _shadow(running: Running, champion: str = "1", challenger: str | None = "2") -> None:
+def shadow(running: Running, champion: str = "1", challenger: str | None = "2") -> None:
+    """Put a champion in force, alone or with a challenger in its shadow."""
     stage: Any = "shadow" if challenger else "full"
     set_route(running.home, stage=stage, champion=champion, challenger=challenger, share=0, reason="bench")
     time.sleep(0.5)
 
 
-def _rounds(contenders: Sequence[Contender]) -> tuple[dict[str, list[float]], list[tuple[str, Load]]]:
+def rounds(contenders: Sequence[Contender]) -> tuple[dict[str, list[float]], list[tuple[str, Load]]]:
+    """Load all in turn; gives their rates by name, round by round, and every load."""
     rates: dict[str, list[float]] = {c.name: [] for c in contenders}
     totals = []
     for turn in range(ROUNDS + 1):
@@ -220,7 +227,8 @@ def _second_project(folder: Path) -> Path:
     return second
 
 
-def _scripts(folder: Path, leads: Sequence[dict[str, Any]]) -> dict[str, Path]:
+def scripts_of(folder: Path, leads: Sequence[dict[str, Any]]) -> dict[str, Path]:
+    """The scripts of wrk, and the files of bodies that they send."""
     names = list(leads[0]["features"])
     split = [
         {"dataframe_split": {"columns": names, "data": [[_plain(lead["features"][n]) for n in names]]}}
@@ -240,26 +248,38 @@ def _plain(value: Any) -> Any:
     return float(value) if isinstance(value, bool | int) else value
 
 
+def _uvicorn(module: str) -> list[str]:
+    """The server that ours is built on, with the same settings."""
+    return [
+        *("uvicorn", f"{module}:app", "--http", "httptools", "--loop", "uvloop"),
+        *("--no-access-log", "--log-level", "error"),
+    ]
+
+
 @contextmanager
-def _peer(module: str, folder: Path) -> Iterator[int]:
-    """Another ASGI application on the same server with the same settings, on core 0; gives its port."""
+def peer(name: str, folder: Path, server: Sequence[str]) -> Iterator[int]:
+    """Another ASGI application, on core 0; gives its port."""
     port = _free_port()
-    command = ["taskset", "-c", "0", sys.executable, "-m", "uvicorn", f"{module}:app", "--port", str(port)]
-    command += ["--http", "httptools", "--loop", "uvloop", "--no-access-log", "--log-level", "error"]
-    log = folder / f"{module}.log"
+    command = ["taskset", "-c", "0", sys.executable, "-m", *server, "--port", str(port)]
+    log = folder / f"{name}.log"
     with log.open("w") as output:
         environment = {**os.environ, "BENCH_PROJECT": str(folder), "OMP_NUM_THREADS": "1"}
         process = subprocess.Popen(command, cwd=PEERS, stdout=output, stderr=output, env=environment)
     try:
         deadline = time.monotonic() + 90
-        while not any(c.laddr.port == port for c in psutil.Process(process.pid).net_connections("tcp")):
+        while not _answers(port):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit(f"{module} did not start: {log.read_text()[-2_000:]}")
+                raise SystemExit(f"{name} did not start: {log.read_text()[-2_000:]}")
             time.sleep(0.1)
         yield port
     finally:
         process.terminate()
         process.wait(20)
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _free_port() -> int:
