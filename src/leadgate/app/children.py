@@ -1,5 +1,6 @@
 """The processes that ``leadgate serve`` starts: ``python -m leadgate.app.children PLAN``."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import msgspec
 from leadgate.errors import LeadgateError
 from leadgate.scoring.logs import log_to_stderr
 from leadgate.scoring.parent import end_with_parent, tell_ready
-from leadgate.scoring.plan import ChildPlan
+from leadgate.scoring.plan import DATABASE_URL, ChildPlan
 
 
 def main() -> None:
@@ -36,7 +37,7 @@ def _work(plan: ChildPlan, clock: Callable[[], datetime]) -> None:
 
     assert plan.worker is not None
     log_to_stderr(f"worker {plan.worker.slot}")
-    run_worker(plan, plan.worker, lambda version: fetch(Path(plan.project), version), clock)
+    run_worker(plan, plan.worker, os.environ[DATABASE_URL], lambda version: fetch(Path(plan.project), version), clock)
 
 
 def _drain(plan: ChildPlan, clock: Callable[[], datetime]) -> None:
@@ -46,7 +47,7 @@ def _drain(plan: ChildPlan, clock: Callable[[], datetime]) -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     tell_ready(plan.ready)
-    Drainer(Path(plan.spool), plan.database_url, clock).run(stop)
+    Drainer(Path(plan.spool), os.environ[DATABASE_URL], clock).run(stop)
 
 
 def fetch(project: Path, version: str) -> None:

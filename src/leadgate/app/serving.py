@@ -14,7 +14,7 @@ from leadgate.app.routing import route_in_force
 from leadgate.app.wire import Home
 from leadgate.errors import RefusedError
 from leadgate.records import Route
-from leadgate.scoring.plan import ChildPlan, Durability, Limits, WorkerPlan
+from leadgate.scoring.plan import DATABASE_URL, ChildPlan, Durability, Limits, WorkerPlan
 from leadgate.scoring.server import bind, is_loopback
 from leadgate.scoring.supervisor import Command, Supervisor
 
@@ -52,7 +52,7 @@ def _serve(home: Home, serving: Serving, listener: socket.socket, *, with_keys: 
     _require_fit(home, route)
     for folder in (home.spool, home.run):
         folder.mkdir(parents=True, exist_ok=True)
-    supervisor = Supervisor(home.keep_database)
+    supervisor = Supervisor(home.keep_database, {DATABASE_URL: home.database_url})
     try:
         supervisor.start(
             [_worker(home, serving, listener, slot, with_keys=with_keys) for slot in range(serving.workers)],
@@ -97,7 +97,6 @@ def _child(home: Home, worker: WorkerPlan | None) -> Command:
             project=str(home.folder),
             clock_shift_days=home.settings.clock_shift_days,
             ready=ready,
-            database_url=home.database_url,
             spool=str(home.spool),
             worker=worker,
         )

@@ -42,6 +42,10 @@ class WorkerPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Whether requests leave OpenTelemetry spans."""
 
 
+DATABASE_URL = "LEADGATE_CHILD_DATABASE_URL"
+"""Environment variable of the service's processes: a URL may hold a password, and everybody can read a command line."""
+
+
 class ChildPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What the drainer is told, and a worker too."""
 
@@ -50,7 +54,6 @@ class ChildPlan(msgspec.Struct, frozen=True, kw_only=True):
     clock_shift_days: float
     ready: int
     """File descriptor of a pipe on which the process says that it is ready, or why it cannot be."""
-    database_url: str
     spool: str
     worker: WorkerPlan | None = None
     """None for the drainer."""

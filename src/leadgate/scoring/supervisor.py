@@ -30,6 +30,7 @@ class _Child:
     name: str
     command: Command
     pass_fds: tuple[int, ...]
+    environment: dict[str, str]
     process: "subprocess.Popen[bytes] | None" = None
     started: float = 0.0
     failures: int = 0
@@ -43,6 +44,7 @@ class _Child:
                 self.command(tell),
                 stdin=subprocess.PIPE,  # closes when this process dies, however it dies
                 pass_fds=(*self.pass_fds, tell),
+                env={**os.environ, **self.environment},
                 start_new_session=True,  # Ctrl-C in a terminal is for the supervisor alone
             )
         finally:
@@ -66,8 +68,12 @@ class _Child:
 class Supervisor:
     """The processes of one ``leadgate serve``."""
 
-    def __init__(self, look_after: Callable[[], None]) -> None:
-        """``look_after`` is called now and then, to keep alive what else the service needs."""
+    def __init__(self, look_after: Callable[[], None], environment: dict[str, str]) -> None:
+        """``look_after`` is called now and then, to keep alive what else the service needs.
+
+        ``environment``: variables that every process gets beside those of this one.
+        """
+        self._environment = environment
         self._look_after = look_after
         self._workers: list[_Child] = []
         self._drainer: _Child | None = None
@@ -77,8 +83,10 @@ class Supervisor:
         """Start all and wait until they are ready. Raises RefusedError with a child's own reason when one is not."""
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
-        self._workers = [_Child(f"worker {i}", c, (listener.fileno(),)) for i, c in enumerate(workers)]
-        self._drainer = _Child("drainer", drainer, ())
+        self._workers = [
+            _Child(f"worker {i}", c, (listener.fileno(),), self._environment) for i, c in enumerate(workers)
+        ]
+        self._drainer = _Child("drainer", drainer, (), self._environment)
         pipes = [child.start() for child in (*self._workers, self._drainer)]
         for pipe in pipes:
             _wait_ready(pipe)

@@ -37,18 +37,18 @@ _TICK_S = 0.1
 log = logging.getLogger("leadgate.scoring")
 
 
-def run_worker(child: ChildPlan, plan: WorkerPlan, fetch: Fetch, clock: Callable[[], datetime]) -> None:
+def run_worker(child: ChildPlan, plan: WorkerPlan, url: str, fetch: Fetch, clock: Callable[[], datetime]) -> None:
     """Answer requests until SIGTERM; finishes what is in flight and hands over the spool, then returns.
 
     Raises LeadgateError when route, versions and database do not fit together.
     """
     _raise_file_limit()
     versions = Versions(Path(plan.bundles), plan.model_name, fetch)
-    route, keys = _route_and_keys(child.database_url, plan)
+    route, keys = _route_and_keys(url, plan)
     service = Service(
         live=load_live(route, versions),
         spool=Spool(Path(child.spool), plan.durability, disk_share=plan.disk_share),
-        log=ServingLog(child.database_url),
+        log=ServingLog(url),
         clock=clock,
         metrics=Metrics(str(plan.slot), Path(plan.run)),
         keyring=Keyring(keys, share=1 / plan.workers) if plan.with_keys else None,
@@ -57,7 +57,7 @@ def run_worker(child: ChildPlan, plan: WorkerPlan, fetch: Fetch, clock: Callable
     Connection.service = service
     Connection.has_short_way = not plan.traces  # spans begin at the ASGI application
     listener = socket.socket(fileno=plan.listener)
-    server = _Server(service, versions, child, plan)
+    server = _Server(service, versions, child, plan, url)
     with closing(listener):
         server.run(listener)
 
@@ -65,10 +65,11 @@ def run_worker(child: ChildPlan, plan: WorkerPlan, fetch: Fetch, clock: Callable
 class _Server:
     """uvicorn, and what runs beside it in the same loop."""
 
-    def __init__(self, service: Service, versions: Versions, child: ChildPlan, plan: WorkerPlan) -> None:
+    def __init__(self, service: Service, versions: Versions, child: ChildPlan, plan: WorkerPlan, url: str) -> None:
         self._service = service
         self._versions = versions
         self._child = child
+        self._url = url
         self._plan = plan
         app = App(service, self._lifespan)
         config = uvicorn.Config(
@@ -101,7 +102,7 @@ class _Server:
         watch = Watch(
             service,
             self._versions,
-            self._child.database_url,
+            self._url,
             asyncio.get_running_loop(),
             Path(plan.run),
         )
