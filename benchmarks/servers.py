@@ -54,7 +54,7 @@ def main() -> int:
         for what, command in commands.items():
             port = stack.enter_context(peer(what.split(",")[0] + str(len(what)), folder, command))
             contenders.append(Contender(f"bare answer: {what}", port, scripts["predict"]))
-        rates, _ = rounds(contenders)
+        rates, _ = rounds(contenders, (running,))
     base = rates["bare answer: uvicorn, httptools and uvloop"]
     rows = []
     for contender in contenders:

@@ -213,7 +213,7 @@ def test_many_drainers_on_one_spool(desk: Desk, tally: Tally) -> None:
     """Each segment is taken once, whoever comes first, and no drainer fails over another."""
     failures: list[BaseException] = []
     turns = 0
-    for _ in rounds(short=3, share=0.05):
+    for _ in rounds(short=3, share=0.02):
         turns += 1
         for i in range(30):
             desk.write([[some()] for _ in range(3)], suffix=".open" if i % 3 else ".seg")

@@ -56,7 +56,7 @@ def test_workers_are_killed(home: Home, spool: Path, leads: Any, tally: Tally, d
     with serving(home, spool, "--workers", "2", "--durability", durability) as service:
         with Callers(service.port, leads) as callers:
             callers.more(200)
-            for turn in rounds(short=3, share=0.1):
+            for turn in rounds(short=3, share=0.06):
                 killed = time.monotonic()
                 service.kill_worker(turn % 2)
                 tally.fault(f"worker killed ({durability})")
@@ -72,7 +72,7 @@ def test_workers_are_killed(home: Home, spool: Path, leads: Any, tally: Tally, d
 def test_the_only_worker_is_killed(home: Home, spool: Path, leads: Any, tally: Tally) -> None:
     """Requests wait in the socket, which is the supervisor's, until a new worker takes them."""
     with serving(home, spool) as service, Callers(service.port, leads) as callers:
-        for _ in rounds(short=2, share=0.05):
+        for _ in rounds(short=2, share=0.04):
             callers.more(200)
             service.kill_worker()
             tally.fault("only worker killed")
@@ -89,7 +89,7 @@ def test_postgres_is_killed(home: Home, spool: Path, leads: Any, tally: Tally) -
     """
     with serving(home, spool) as service:
         with Callers(service.port, leads) as callers, Repeater(service.port, leads) as repeater:
-            for _ in rounds(short=2, share=0.1):
+            for _ in rounds(short=2, share=0.07):
                 callers.more(200)
                 killed = time.monotonic()
                 before = len(repeater.answered)
@@ -109,7 +109,7 @@ def test_drainers_are_killed(home: Home, spool: Path, leads: Any, tally: Tally) 
     chance = random.Random(1)
     with serving(home, spool) as service:
         with Callers(service.port, leads, rate=600) as callers:
-            for turn in rounds(short=6, share=0.1):
+            for turn in rounds(short=6, share=0.08):
                 if turn % 3 == 0:
                     service.kill_drainer()
                 with another_drainer(home, spool):
@@ -128,7 +128,7 @@ def test_drainers_are_killed_within_their_transaction(home: Home, spool: Path, l
     try:
         with serving(home, spool) as service:
             with Callers(service.port, leads) as callers:
-                for _ in rounds(short=1, share=0.15):
+                for _ in rounds(short=1, share=0.08):
                     for phase in HOLDS:
                         with held(url, phase), another_drainer(home, spool):
                             wait_until(lambda: waiting_for_locks(url) > 0, 20, f"a drainer that waits at {phase}")
@@ -180,7 +180,7 @@ def test_the_supervisor_is_killed_and_the_clock_goes_back(home: Home, spool: Pat
 
 def test_it_is_stopped_under_load(home: Home, spool: Path, leads: Any, tally: Tally) -> None:
     """SIGTERM: what was answered is in the log when the command returns."""
-    for _ in rounds(short=1, share=0.05):
+    for _ in rounds(short=1, share=0.03):
         with serving(home, spool, "--workers", "2") as service, Callers(service.port, leads, rate=600) as callers:
             callers.more(300)
             text = service.stop()

@@ -103,7 +103,7 @@ def test_the_disk_of_the_spool_is_full(home: Home, disk: Path, leads: Any, tally
     url = home.database_url
     with serving(home, disk, LEADGATE_SPOOL_DISK_SHARE=share) as service:
         with Callers(service.port, leads, rate=800) as callers:
-            for _ in rounds(short=1, share=0.05):
+            for _ in rounds(short=1, share=0.03):
                 seen = len(callers.refused)
                 with held(url, "claim"):
                     wait_until(partial(more_than, callers.refused, seen + 100), 60, "a full disk")
@@ -150,7 +150,7 @@ def test_everything_at_once(home: Home, spool: Path, leads: Any, tally: Tally) -
             "worker frozen": lambda: freeze(service.workers()[:1], chance.uniform(0.1, 1)),
         }
         with Callers(service.port, leads) as callers:
-            for _ in rounds(short=3, share=0.35):
+            for _ in rounds(short=3, share=0.25):
                 for name in chance.sample(sorted(faults), chance.randint(1, 3)):
                     faults[name]()
                     tally.fault(f"storm: {name}")

@@ -136,19 +136,20 @@ def _caller(library: ctypes.PyDLL, booster: ctypes.c_void_p, config: ctypes.c_vo
     length, result = ctypes.c_int64(), ctypes.c_double()
     write = Struct(f"{width}d").pack_into
     predict = library.LGBM_BoosterPredictForMatSingleRowFast
-    at = (config, ctypes.addressof(row), ctypes.byref(length), ctypes.byref(result))
+    # Addresses as plain numbers: ctypes passes them on fastest.
+    handle, values_at = config.value, ctypes.addressof(row)
+    length_at, result_at = ctypes.addressof(length), ctypes.addressof(result)
     # Row and result are shared; a version may be warmed in one thread while it answers in another.
     lock = threading.Lock()
-    keep = booster
 
     def score(*values: float) -> float:
         with lock:
             write(row, 0, *values)
-            if predict(*at) != 0:
+            if predict(handle, values_at, length_at, result_at) != 0:
                 raise RuntimeError("LightGBM's library refuses to score")
             return result.value
 
-    score.__dict__["booster"] = keep  # lives as long as the function
+    score.__dict__["kept"] = (booster, length)  # live as long as the function
     return score
 
 
