@@ -1,6 +1,7 @@
 """The service as its operators run it: two workers, real sockets, routes and keys changed while it serves."""
 
 import json
+import re
 import socket
 import threading
 import time
@@ -8,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from commands import Cli
@@ -224,3 +226,26 @@ def test_a_stop_finishes_what_is_in_flight(project: Cli, client: httpx.Client, h
         caller.join()
     assert len(answered) > 100
     assert logged(home, answered) == len(answered)
+
+
+def test_what_does_not_fit_together_is_told_before_it_serves(project: Cli, client: httpx.Client) -> None:
+    """leadgate.yaml says another type than the champion was trained with: one sentence that names both."""
+    config = project.folder / "leadgate.yaml"
+    text = config.read_text()
+    changed = re.sub(r"company_size: \{type: numeric, range: \[[^]]*\]", "company_size: {type: categorical", text)
+    assert changed != text
+    try:
+        config.write_text(changed)
+        said = project.refusal("serve", "--port", "0")
+    finally:
+        config.write_text(text)
+    assert "'company_size' is categorical" in said
+    assert "version 1" in said
+
+
+def test_no_process_shows_the_databases_url(project: Cli, client: httpx.Client, home: Home) -> None:
+    """It may hold a password, and everybody on the machine can read a command line."""
+    lines = [" ".join(p.info["cmdline"] or []) for p in psutil.process_iter(["cmdline"])]
+    ours = [line for line in lines if "leadgate.app.children" in line and str(project.folder) in line]
+    assert len(ours) == 3  # two workers and the drainer
+    assert not [line for line in ours if home.database_url in line]
