@@ -28,7 +28,7 @@ from leadgate.app.routing import set_route
 from project import Running, make_project, serving, settled
 from report import FOLDER, Row, is_quick, report
 
-ROUNDS, SECONDS = (2, 1.0) if is_quick() else (7, 4.0)
+ROUNDS, SECONDS = (2, 1.0) if is_quick() else (5, 3.0)
 CONNECTIONS = 64
 PEERS = Path(__file__).parent / "peers"
 
