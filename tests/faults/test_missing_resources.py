@@ -75,7 +75,6 @@ def test_postgres_is_away_for_the_service_s_whole_life(home: Home, spool: Path, 
         service.stop()
 
 
-@pytest.mark.xfail(reason="ServingLog.open closes its pool for good when the database is away", strict=True)
 def test_a_worker_that_began_without_a_database_finds_it_later(home: Home, spool: Path, leads: Any) -> None:
     """What needs the database is refused while it is away, and works once it is back, in the same worker."""
     url = home.database_url

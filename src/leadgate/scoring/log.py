@@ -26,12 +26,8 @@ class ServingLog:
         self._pool = ConnectionPool(url, min_size=1, max_size=4, timeout=_WAIT_S, open=False)
 
     def open(self) -> None:
-        """Connect, and say so now rather than at the first request when that fails; it goes on trying all the same."""
+        """Connect in the background, and go on trying: a worker may start while the database is away."""
         self._pool.open()
-        try:
-            self._pool.wait(_WAIT_S)
-        except PoolTimeout as error:
-            raise database_down(self._url, error) from error
 
     def close(self) -> None:
         """Give the connections back."""

