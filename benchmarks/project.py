@@ -5,9 +5,10 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,10 +18,30 @@ import numpy as np
 import polars as pl
 import psutil
 
+from leadgate.app.settings import Settings
 from leadgate.app.wire import Home, open_home
 from leadgate.simulator.leads import simulate_leads
 
 KINDS = ("logistic_regression", "hist_gradient_boosting")
+
+
+@contextmanager
+def workplace() -> Iterator[Path]:
+    """A temporary folder; the PostgreSQL servers whose data is in it are stopped before it is removed.
+
+    Each stops by itself when the last process that used it ends, but not when one of those was killed, nor when the
+    folder is gone before that: it would run on without its data.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        try:
+            yield Path(name)
+        finally:
+            for file in Path(name).rglob("postmaster.pid"):
+                with suppress(psutil.Error, OSError):
+                    database = psutil.Process(int(file.read_text().split()[0]))
+                    if database.name() == "postgres":  # a stale file may name anybody
+                        database.send_signal(signal.SIGINT)  # its fast shutdown
+                        database.wait(20)
 
 
 def leadgate(folder: Path, *arguments: str) -> None:
@@ -60,19 +81,27 @@ class Running:
         """The worker on core 0; the drainer, PostgreSQL and the supervisor on core 1, with the callers."""
         worker = self.worker
         others = [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
-        for process in [*others, *_postgres(self.home.state / "postgres")]:
+        for process in [*others, *self.database]:
             _pin(process, 0 if process.pid == worker.pid else 1)
+
+    @property
+    def database(self) -> list[psutil.Process]:
+        """The processes of PostgreSQL, which are nobody's children."""
+        main = psutil.Process(int((self.home.state / "postgres" / "postmaster.pid").read_text().split()[0]))
+        return [main, *main.children(recursive=True)]
 
 
 @contextmanager
-def serving(folder: Path, *arguments: str) -> Iterator[Running]:
-    """Serve the project on a free port."""
+def serving(folder: Path, *arguments: str, spool: str | None = None) -> Iterator[Running]:
+    """Serve the project on a free port; a second service of it needs a name for a spool of its own."""
     command = [sys.executable, "-m", "leadgate", "serve", "--port", "0", *arguments]
-    log = folder / "serve.log"  # a pipe that nobody empties would stop the server
+    home = open_home(folder) if spool is None else Home(folder, Settings(spool_dir=folder / spool))
+    log = folder / f"serve-{spool or 'spool'}.log"  # a pipe that nobody empties would stop the server
     with log.open("w") as output:
-        process = subprocess.Popen(command, cwd=folder, stderr=output)
+        environment = {**os.environ, "LEADGATE_SPOOL_DIR": str(home.spool)}
+        process = subprocess.Popen(command, cwd=folder, stderr=output, env=environment)
     try:
-        yield Running(open_home(folder), _port(process, log), process)
+        yield Running(home, _port(process, log), process)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)
@@ -96,11 +125,6 @@ def settled(running: Running, seconds: float = 30) -> bool:
             return True
         time.sleep(0.1)
     return False
-
-
-def _postgres(folder: Path) -> list[psutil.Process]:
-    main = psutil.Process(int((folder / "postmaster.pid").read_text().split()[0]))
-    return [main, *main.children(recursive=True)]
 
 
 def _pin(process: psutil.Process, core: int) -> None:
