@@ -18,7 +18,7 @@ import psutil
 
 from report import is_quick
 
-ROUNDS, WARM_UP, SECONDS = (1, 0, 1) if is_quick() else (5, 1, 4)
+ROUNDS, WARM_UP, SECONDS = (1, 1, 1) if is_quick() else (5, 1, 4)
 CONNECTIONS = 64
 CALLERS_CORE = min(1, (os.cpu_count() or 1) - 1)
 DISTURBED = 0.03
@@ -136,10 +136,9 @@ def _turn(
     contender: Contender, settle: Callable[[], object], databases: Callable[[], Iterable[int]], loads: Loads
 ) -> Load:
     contender.before()
-    if WARM_UP:
-        loads.every.append(_load(contender, WARM_UP, databases))
-    load = _load(contender, SECONDS, databases)
-    loads.every.append(load)
+    for seconds in (WARM_UP, SECONDS):
+        load = _load(contender, seconds, databases)
+        loads.every.append(load)
     start = time.monotonic()
     settle()
     loads.drained = max(loads.drained, time.monotonic() - start)

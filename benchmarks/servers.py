@@ -5,63 +5,57 @@
 
 import importlib.util
 import sys
-import tempfile
 from contextlib import ExitStack
-from pathlib import Path
-from statistics import median
+from functools import partial
 
-from project import make_project, serving
+from load import PREDICT, Contender, require_wrk, scripts_of, take_turns
+from peer import await_ready, granian, peer, uvicorn
+from project import make_project, serving, workplace
 from report import Row, is_quick, report
-from serving import PREDICT, Contender, peer, rounds, scripts_of, shadow
+from serving import settle, shadow
 
-UVICORN = ("uvicorn", "bare_asgi:app", "--no-access-log", "--log-level", "error")
-H11 = (*UVICORN, "--http", "h11", "--loop", "asyncio")
-TOOLS = (*UVICORN, "--http", "httptools", "--loop", "uvloop")
-GRANIAN = (
-    "granian",
-    "bare_asgi:app",
-    "--interface",
-    "asgi",
-    "--loop",
-    "uvloop",
-    "--no-access-log",
-    "--log-level",
-    "error",
-)
+SHORT, ORDINARY = "our /predict, short way", "our /predict, ordinary way (ASGI)"
+BASE = "bare answer: uvicorn, httptools and uvloop"
 
-ORDINARY = PREDICT.replace('["Content-Type"]', '["Connection"] = "keep-alive, te", ["Content-Type"]')
+PLAIN_HEADERS = '["Content-Type"]'
+ORDINARY_HEADERS = f'["Connection"] = "keep-alive, te", {PLAIN_HEADERS}'
 """A Connection header that is not plain sends a request the ordinary way."""
 
 
 def main() -> int:
     """Measure; gives the exit code."""
-    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
-        folder = Path(name)
+    require_wrk()
+    commands = {
+        "bare answer: uvicorn, h11 and asyncio": uvicorn("bare_asgi", "h11", "asyncio"),
+        BASE: uvicorn("bare_asgi"),
+    }
+    if importlib.util.find_spec("granian"):
+        commands["bare answer: granian, ASGI and uvloop"] = granian("bare_asgi")
+    with workplace() as folder, ExitStack() as stack:
         leads = make_project(folder)
         scripts = scripts_of(folder, leads)
         ordinary = folder / "ordinary.lua"
-        ordinary.write_text(ORDINARY.format(file=folder / "predict.jsonl", path="/predict"))
+        text = PREDICT.replace(PLAIN_HEADERS, ORDINARY_HEADERS)
+        ordinary.write_text(text.format(file=folder / "predict.jsonl", path="/predict"))
         running = stack.enter_context(serving(folder))
         running.pin()
         shadow(running, challenger=None)
+        pid = running.worker.pid
         contenders = [
-            Contender("our /predict, short way", running.port, scripts["predict"]),
-            Contender("our /predict, ordinary way (ASGI)", running.port, ordinary),
+            Contender(name=SHORT, port=running.port, pid=pid, script=scripts["predict"]),
+            Contender(name=ORDINARY, port=running.port, pid=pid, script=ordinary),
         ]
-        commands = {"uvicorn, h11 and asyncio": H11, "uvicorn, httptools and uvloop": TOOLS}
-        if importlib.util.find_spec("granian"):
-            commands["granian, ASGI and uvloop"] = GRANIAN
-        for what, command in commands.items():
-            port = stack.enter_context(peer(what.split(",")[0] + str(len(what)), folder, command))
-            contenders.append(Contender(f"bare answer: {what}", port, scripts["predict"]))
-        rates, _ = rounds(contenders, (running,))
-    base = rates["bare answer: uvicorn, httptools and uvloop"]
+        for number, (name, command) in enumerate(commands.items()):
+            started = stack.enter_context(peer(f"server-{number}", folder, command))
+            await_ready(started)
+            contenders.append(
+                Contender(name=name, port=started.port, pid=started.process.pid, script=scripts["predict"])
+            )
+        loads = take_turns(contenders, partial(settle, [running]), lambda: [p.pid for p in running.database])
     rows = []
     for contender in contenders:
-        found = rates[contender.name]
-        rows.append(Row(what=contender.name, measured=median(found), unit="/s"))
-        ratio = median(a / b for a, b in zip(found, base, strict=True))
-        rows.append(Row(what="   over the bare answer on uvicorn, httptools and uvloop", measured=ratio, unit="x"))
+        rows.append(Row(what=contender.name, measured=loads.median(contender.name), unit="/s"))
+        rows.append(Row(what=f"   over the {BASE}", measured=loads.ratio(contender.name, BASE), unit="x"))
     notes = ["Logistic regression alone; everything else as in `make bench-serving`."]
     if is_quick() or not importlib.util.find_spec("granian"):
         notes.append("granian is told only where it is installed (`pip install granian`).")

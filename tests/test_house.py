@@ -41,6 +41,7 @@ SHELL = {
     "scoring/spool.py",
     "scoring/supervisor.py",
     "scoring/traces.py",
+    "scoring/warming.py",
     "scoring/watch.py",
     "scoring/watched.py",
     "scoring/worker.py",

@@ -69,7 +69,7 @@ class Service:
     keyring: Keyring | None = None
     """None where nobody is asked for a key."""
     limits: Limits = field(default_factory=Limits)
-    library: LibraryQueue = field(init=False)
+    library: LibraryQueue = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.library = LibraryQueue(self.limits.library_queue)

@@ -27,6 +27,7 @@ from leadgate.scoring.plan import ChildPlan, WorkerPlan
 from leadgate.scoring.service import Service
 from leadgate.scoring.spool import Spool
 from leadgate.scoring.traces import traced
+from leadgate.scoring.warming import warm_connection
 from leadgate.scoring.watch import Fetch, Versions, Watch, load_live, remember, remembered
 from leadgate.storage.postgres.connection import connect
 from leadgate.storage.postgres.keys import all_keys
@@ -107,6 +108,8 @@ class _Server:
             Path(plan.run),
         )
         watch.start()
+        if self._service.live.compiled and Connection.has_short_way:
+            await warm_connection(service, self._uvicorn.config)
         ticking = asyncio.create_task(self._tick())
         # What was loaded so far stays: the collector need not look at it again and again while requests wait.
         gc.collect()
