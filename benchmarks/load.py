@@ -23,8 +23,8 @@ CONNECTIONS = 64
 CALLERS_CORE = min(1, (os.cpu_count() or 1) - 1)
 DISTURBED = 0.03
 """A load is repeated when other programs took more than this share of the machine's processor time."""
-REPEATS = 0 if is_quick() else 20
-"""In a whole run; after that, disturbed loads count too, and the table tells how much."""
+REPEATS, PATIENCE_S = (0, 0.0) if is_quick() else (12, 90.0)
+"""In a whole run, and how long it waits for quiet before them; then disturbed loads count too, and the table tells."""
 
 PREDICT = """
 local file = io.open("{file}", "r")
@@ -120,13 +120,14 @@ def take_turns(
     the processes that belong to the benchmark and are not its children.
     """
     loads = Loads(counted={contender.name: [] for contender in contenders})
-    repeats = REPEATS
+    repeats, patience = REPEATS, PATIENCE_S
     for turn in range(ROUNDS):
         shift = turn % len(contenders)
         for contender in [*contenders[shift:], *contenders[:shift]]:
             load = _turn(contender, settle, databases, loads)
             while load.others > DISTURBED and repeats:
                 repeats -= 1
+                patience -= _await_quiet(patience, databases)
                 load = _turn(contender, settle, databases, loads)
             loads.counted[contender.name].append(load)
     return loads
@@ -145,13 +146,39 @@ def _turn(
     return load
 
 
+def _await_quiet(patience: float, databases: Callable[[], Iterable[int]]) -> float:
+    """Wait until other programs rest, but no longer than ``patience``; gives the seconds that it took."""
+    start = time.monotonic()
+    while time.monotonic() - start < patience:
+        watch = _Watch()
+        time.sleep(1)
+        if watch.others(databases) <= DISTURBED:
+            break
+    return time.monotonic() - start
+
+
+class _Watch:
+    """What the processors are busy with from now on."""
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+        self._before = _busy_times()
+
+    def spent(self) -> dict[int, float]:
+        """Seconds of processor time, by process."""
+        return {pid: busy - self._before.get(pid, 0.0) for pid, busy in _busy_times().items()}
+
+    def others(self, databases: Callable[[], Iterable[int]]) -> float:
+        """The share of the machine that programs took which are not part of the benchmark."""
+        lasted, spent = time.monotonic() - self._since, self.spent()
+        ours = {os.getpid(), *_tree(psutil.Process()), *databases()}
+        return sum(busy for pid, busy in spent.items() if pid not in ours) / lasted / (os.cpu_count() or 1)
+
+
 def _load(contender: Contender, seconds: int, databases: Callable[[], Iterable[int]]) -> Load:
-    before, start = _busy_times(), time.monotonic()
+    server, watch = psutil.Process(contender.pid), _Watch()
     said = _wrk(contender, seconds)
-    lasted, after = time.monotonic() - start, _busy_times()
-    spent = {pid: busy - before.get(pid, 0.0) for pid, busy in after.items()}
-    server = psutil.Process(contender.pid)
-    ours = {os.getpid(), *_tree(psutil.Process()), *databases()}
+    others, spent = watch.others(databases), watch.spent()
     counted = re.search(r"(\d+) requests in ([\d.]+)s", said)
     bad = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
     failed = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", said)
@@ -162,7 +189,7 @@ def _load(contender: Contender, seconds: int, databases: Callable[[], Iterable[i
         seconds=float(counted.group(2)),
         errors=(int(bad.group(1)) if bad else 0) + sum(map(int, failed.groups() if failed else ())),
         busy=sum(spent.get(pid, 0.0) for pid in (server.pid, *_tree(server))),
-        others=sum(busy for pid, busy in spent.items() if pid not in ours) / lasted / (os.cpu_count() or 1),
+        others=others,
     )
 
 

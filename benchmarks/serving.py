@@ -29,6 +29,7 @@ from load import (
     CALLERS_CORE,
     CONNECTIONS,
     DISTURBED,
+    REPEATS,
     ROUNDS,
     SECONDS,
     WARM_UP,
@@ -61,7 +62,7 @@ NOTES = (
     "Every /predict is validated, routed, scored, written to the spool before its answer, and drained meanwhile.",
     "We aim at 3 x an empty FastAPI route, and at 2.5 x with durability power.",
     "The open loop measures from the time at which a request was due. The first request opens its own connection.",
-    f"A load during which other programs took more than {DISTURBED:.0%} of the machine is repeated, 20 at most.",
+    f"A load during which other programs took more than {DISTURBED:.0%} of the machine is repeated, {REPEATS} at most.",
     "BentoML and MLServer are not among the dependencies and are left out.",
 )
 
