@@ -36,6 +36,7 @@ from load import (
     Contender,
     Loads,
     require_wrk,
+    said_of_precedence,
     scripts_of,
     take_turns,
 )
@@ -59,6 +60,7 @@ BARS = ((LR, EMPTY, 2.5), (LR, BARE, 0.5), (HGB, EMPTY, 2.0), (POWER, EMPTY, 1.5
 NOTES = (
     f"{ROUNDS} alternating rounds of {SECONDS} s each, after {WARM_UP} s of warming; medians, ratios within a round.",
     f"wrk, 1 thread, {CONNECTIONS} connections, 500 different leads in turn; worker on core 0, all else on core 1.",
+    said_of_precedence(),
     "Every /predict is validated, routed, scored, written to the spool before its answer, and drained meanwhile.",
     "We aim at 3 x an empty FastAPI route, and at 2.5 x with durability power.",
     "The open loop measures from the time at which a request was due. The first request opens its own connection.",
