@@ -70,6 +70,10 @@ class Route:
     """Buckets, of 10,000, that the challenger answers."""
     salt: str
     """Parts the leads anew for each rollout."""
+    challenger_high: float | None = None
+    """The challenger's leads have priority high above this score, so that both versions mark the same share of the
+    leads high; None: as its card says."""
+    challenger_medium: float | None = None
     changed_at: datetime
     """UTC."""
     changed_by: str

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
@@ -117,6 +118,8 @@ routes = Table(
     Column("changed_at", Time, nullable=False),
     Column("changed_by", Text, nullable=False),
     Column("reason", Text, nullable=False),
+    Column("challenger_high", Double, comment="its priority is high above this score; null: as its card says"),
+    Column("challenger_medium", Double, comment="medium above this score; null: as its card says"),
     CheckConstraint("stage IN ('full', 'shadow', 'canary', 'ab_test')", name="stage_known"),
     CheckConstraint("share BETWEEN 0 AND 10000", name="share_in_buckets"),
     CheckConstraint(
@@ -170,4 +173,145 @@ lead_outcomes = Table(
     CheckConstraint("days_to_close >= 0", name="days_to_close_not_negative"),
     Index(None, "lead_id", "outcome_id"),
     comment="append-only: a correction is a new row, the last one recorded counts",
+)
+
+rollouts = Table(
+    "rollouts",
+    metadata,
+    Column("rollout_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("model_name", Text, nullable=False),
+    Column("champion", Text, nullable=False),
+    Column("champion_digest", Text, nullable=False),
+    Column("challenger", Text, nullable=False),
+    Column("challenger_digest", Text, nullable=False),
+    Column("challenger_author", Text, nullable=False, comment="who trained it"),
+    Column("salt", Text, nullable=False, comment="parts the leads anew for each rollout"),
+    Column("rules", JSONB, nullable=False, comment="as leadgate.yaml had them at the start; they hold to its end"),
+    Column("design", JSONB, comment="what the experiment can see; null where the baseline was not known"),
+    Column("started_at", Time, nullable=False),
+    Column("started_by", Text, nullable=False),
+    Column("ended_at", Time, comment="null while it lives"),
+    Index("rollouts_one_alive_idx", "model_name", unique=True, postgresql_where=text("ended_at IS NULL")),
+    comment="one row for each challenger that was sent on its way",
+)
+
+rollout_evidence = Table(
+    "rollout_evidence",
+    metadata,
+    Column("evidence_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("rollout_id", ForeignKey(rollouts.c.rollout_id), nullable=False),
+    Column("gathered_at", Time, nullable=False),
+    Column("evidence", JSONB, nullable=False),
+    Index(None, "rollout_id", "gathered_at"),
+    comment="append-only: what was known when a rollout was judged",
+)
+
+rollout_steps = Table(
+    "rollout_steps",
+    metadata,
+    Column("rollout_id", ForeignKey(rollouts.c.rollout_id), primary_key=True),
+    Column("step", Integer, primary_key=True, autoincrement=False, comment="1, 2, 3; the last one says where it is"),
+    Column("act", Text, nullable=False),
+    Column("stage", Text, nullable=False, comment="after the act"),
+    Column("paused", Boolean, nullable=False),
+    Column("stage_since", Time, nullable=False, comment="when the stage began"),
+    Column("extra_days", Double, nullable=False, comment="by which the stage was extended or paused"),
+    Column("extensions", Integer, nullable=False, comment="of the stage"),
+    Column("acted_at", Time, nullable=False),
+    Column("acted_by", Text, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("verdicts", JSONB, comment="of the gates; null for an act that asked none"),
+    Column("evidence_id", ForeignKey(rollout_evidence.c.evidence_id)),
+    Column("route_epoch", BigInteger, comment="the route that the act put in force; null where it changed none"),
+    comment="append-only: each act of a rollout",
+)
+
+rollout_approvals = Table(
+    "rollout_approvals",
+    metadata,
+    Column("approval_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("rollout_id", ForeignKey(rollouts.c.rollout_id), nullable=False),
+    Column("stage", Text, nullable=False, comment="the one that it lets the challenger leave"),
+    Column("stage_since", Time, nullable=False, comment="a stage that begins anew needs a new approval"),
+    Column("approved_at", Time, nullable=False),
+    Column("approved_by", Text, nullable=False),
+    Column("comment", Text, nullable=False),
+    Index(None, "rollout_id"),
+    comment="append-only: the sign-offs of people",
+)
+
+post_mortems = Table(
+    "post_mortems",
+    metadata,
+    Column("post_mortem_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("rollout_id", ForeignKey(rollouts.c.rollout_id), nullable=False),
+    Column("step", Integer, nullable=False, comment="the act that opened it"),
+    Column("opened_at", Time, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("evidence_id", ForeignKey(rollout_evidence.c.evidence_id)),
+    Column("closed_at", Time),
+    Column("closed_by", Text),
+    Column("findings", Text, comment="what people found; null while it is open"),
+    comment="one row for each rollout that was rolled back",
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("event_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("happened_at", Time, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("details", JSONB, nullable=False),
+    Column("delivered_at", Time, comment="null while nobody was told"),
+    CheckConstraint("severity IN ('green', 'yellow', 'red')", name="severity_known"),
+    comment="what people have to be told of",
+)
+
+sales_ratings = Table(
+    "sales_ratings",
+    metadata,
+    Column("rating_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("model_name", Text, nullable=False),
+    Column("rated_at", Time, nullable=False),
+    Column("rated_by", Text, nullable=False),
+    Column("rating", Double, nullable=False, comment="0, useless, to 10"),
+    Column("model_version", Text, comment="null: of the scores as a whole"),
+    Column("comment", Text, nullable=False),
+    Column("recorded_at", Time, nullable=False),
+    CheckConstraint("rating BETWEEN 0 AND 10", name="rating_in_range"),
+    Index(None, "model_name", "rated_at"),
+    comment="append-only: how helpful sales people find the scores",
+)
+
+service_measurements = Table(
+    "service_measurements",
+    metadata,
+    Column("service", Text, primary_key=True, comment="one start of leadgate serve"),
+    Column("worker", Text, primary_key=True),
+    Column("until", Time, primary_key=True),
+    Column("since", Time, nullable=False),
+    Column("requests", BigInteger, nullable=False, comment="answered with anything"),
+    Column("failures", BigInteger, nullable=False, comment="answered with 5xx"),
+    Column("busy_s", Double, nullable=False, comment="processor time"),
+    Column("peak_memory_bytes", BigInteger, nullable=False, comment="resident, since the worker began"),
+    Column("latencies", JSONB, nullable=False, comment="counts of /predict by upper edge in seconds, by variant"),
+    Index(None, "until"),
+    comment="append-only: what each worker did in a span of time",
+)
+
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("entry", BigInteger, primary_key=True, autoincrement=False, comment="1, 2, 3, without a gap"),
+    Column("happened_at", Time, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("act", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("details", Text, nullable=False, comment="JSON, byte for byte as it was hashed"),
+    Column("previous_sha256", LargeBinary, nullable=False, comment="of the entry before; 32 zero bytes for the first"),
+    Column("sha256", LargeBinary, nullable=False),
+    comment="append-only and hash-chained: every act, by whom, when and why",
 )
