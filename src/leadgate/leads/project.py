@@ -1,12 +1,13 @@
 """leadgate.yaml as typed records, and the sentences for what is wrong with one (quiet)."""
 
 import difflib
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from leadgate.errors import BadConfigError
+from leadgate.leads.rollout_rules import RolloutRules
 from leadgate.leads.schema import Feature, LeadSchema, Record
 
 ModelKind = Literal["logistic_regression", "hist_gradient_boosting", "lightgbm"]
@@ -80,6 +81,7 @@ class Project(Record):
     model: ModelRules = ModelRules()
     thresholds: Thresholds = Thresholds()
     outcomes: OutcomeRules = OutcomeRules()
+    rollout: RolloutRules = RolloutRules()
 
 
 def parse_project(text: str, source: str) -> Project:
@@ -155,5 +157,10 @@ def _known_keys(path: list[str]) -> list[str]:
         return [key for key in Feature.model_fields if key != "name"]
     record: Any = Project
     for step in path:
-        record = record.model_fields[step].annotation
+        record = _record_in(record.model_fields[step].annotation)
     return list(record.model_fields)
+
+
+def _record_in(annotation: Any) -> Any:
+    """The record of a field that may also be null."""
+    return next((part for part in get_args(annotation) if hasattr(part, "model_fields")), annotation)

@@ -1,0 +1,267 @@
+"""What is known of a rollout when it is judged (quiet).
+
+Evidence is written down as it was read, so that a decision can be replayed a year later. A part that could not be read
+or does not exist yet is None: the gates that need it wait, and nothing is ever promoted for want of evidence.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from leadgate.records import Interval
+from leadgate.rollout.stages import Stage, State
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A number and how sure it is."""
+
+    value: float
+    interval: Interval | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SystemEvidence:
+    """What the workers measured in the stage."""
+
+    since: datetime
+    until: datetime
+    requests: int
+    failures: int
+    """Answers with a status of 500 and above."""
+    p95_ms: float | None
+    """Of /predict, both versions scored in it; upper edges of a histogram."""
+    p99_ms: float | None
+    challenger_p99_ms: float | None
+    """Of the leads that the challenger answered."""
+    memory_mb: float
+    """Largest peak of a worker."""
+    capacity: float | None
+    """Requests a second: workers over the processor time of a request; None below 1,000 requests."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quality:
+    """The figures of one version on matured leads; None where they cannot be given."""
+
+    auc: Figure | None
+    precision: Figure | None
+    recall: Figure | None
+    calibration_error: Figure
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairedEvidence:
+    """Both versions' scores of the same matured leads."""
+
+    leads: int
+    conversions: int
+    champion: Quality
+    challenger: Quality
+    auc_difference: Figure | None
+    """Challenger minus champion, DeLong's paired interval."""
+    calibration_difference: Figure
+    """Challenger minus champion, by resampling leads."""
+    decision: float
+    """The threshold of precision and recall."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeadDelta:
+    """A lead on which the versions disagree."""
+
+    lead_id: str
+    scored_at: datetime
+    champion: float
+    challenger: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoresEvidence:
+    """Both versions' scores of the stage's leads, matured or not."""
+
+    leads: int
+    mean_delta: float
+    """Challenger minus champion."""
+    absolute_delta: float
+    """Mean of the absolute differences."""
+    agreement: float | None
+    """Spearman's rank correlation; None where a version gives one score to all."""
+    champion_quartiles: tuple[float, float, float]
+    challenger_quartiles: tuple[float, float, float]
+    capacity: float
+    """Share of the leads that the sales team can work."""
+    overlap: float
+    """Of that share, the part that both versions put on top."""
+    churn: float
+    """Of the leads with priority high by the champion, the share that loses it under the challenger."""
+    champion_high: float
+    """Share of the leads above the threshold of priority high."""
+    challenger_high: float
+    matched_high: float
+    """The challenger's score above which as many of these leads lie as above the champion's threshold of high."""
+    matched_medium: float
+    worst: tuple[LeadDelta, ...]
+    """The largest differences, largest first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureHealth:
+    """A feature in the stage's leads and in those before the rollout."""
+
+    feature: str
+    leads: int
+    missing: int
+    unknown: int
+    """Leads with a category that the schema does not name."""
+    leads_before: int
+    missing_before: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RatingEvidence:
+    """What sales people say."""
+
+    ratings: int
+    mean: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """One side of the A/B test."""
+
+    exposed: int
+    """Leads whose first score in the rollout was in this stage and of this side."""
+    matured: int
+    """Whose horizon has passed, with an outcome."""
+    conversions: int
+    """Within the horizon."""
+    silent: int
+    """Whose horizon has passed without any outcome; they are left out."""
+    high: int
+    """Of the exposed, those with priority high."""
+
+    @property
+    def rate(self) -> float:
+        """Conversions over matured leads; 0 without any."""
+        return self.conversions / self.matured if self.matured else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedTest:
+    """The chi-square test on the first leads of each side, as many as were planned."""
+
+    control_conversions: int
+    treatment_conversions: int
+    leads: int
+    """A side."""
+    p_value: float
+    lift: float | None
+    interval: Interval | None
+    """Of the relative lift."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarginEvidence:
+    """Whether a figure of the won leads got worse by more than a margin."""
+
+    change: float | None
+    """Relative, challenger over champion."""
+    interval: Interval | None
+    verdict: str
+    """no worse, worse, unclear, not enough data."""
+    leads: int
+    """Of the smaller side."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentEvidence:
+    """A part of the leads."""
+
+    segment: str
+    """feature = value"""
+    control: Side
+    treatment: Side
+    lift: float | None
+    p_value: float
+    """Adjusted for the number of segments (Benjamini-Hochberg)."""
+    harmed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentEvidence:
+    """The A/B test so far."""
+
+    control: Side
+    treatment: Side
+    left_out: int
+    """Leads that had been scored in the rollout before the stage began."""
+    planned: int
+    """Leads a side."""
+    share: float
+    """Of the leads that the challenger should have."""
+    ratio_p: float
+    """Probability of a split as uneven as this one, or more, if it is what it should be."""
+    difference: float | None
+    """Of the conversion rates, challenger minus champion, with less variance where the champion's score explains some;
+    None before enough leads converted."""
+    variance: float | None
+    """Of the difference."""
+    reduction: float
+    """Share of the variance that the champion's score took out."""
+    sequence: Interval | None
+    """Of the difference, valid at every look."""
+    harm: float | None
+    """Log likelihood ratio against "no harm"."""
+    harm_threshold: float
+    test: PlannedTest | None
+    """None before the planned size."""
+    deal_size: MarginEvidence
+    days_to_close: MarginEvidence
+    slower_p: float | None
+    """Log-rank test of the times to conversion."""
+    segments: tuple[SegmentEvidence, ...]
+    auc: Figure | None
+    """Of the challenger's scores on the leads of the stage, both sides."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Approval:
+    """A person's sign-off."""
+
+    stage: Stage
+    stage_since: datetime
+    approved_by: str
+    approved_at: datetime
+    comment: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """All that is known at one time."""
+
+    as_of: datetime
+    state: State
+    scored: int | None
+    """Leads that the challenger scored (shadow) or answered (later stages) in the stage; None where it could not be
+    read."""
+    system: SystemEvidence | None
+    paired: PairedEvidence | None
+    scores: ScoresEvidence | None
+    data: tuple[FeatureHealth, ...] | None
+    ratings: RatingEvidence | None
+    experiment: ExperimentEvidence | None
+    approvals: tuple[Approval, ...]
+    failed: tuple[str, ...] = ()
+    """What could not be read, a sentence each."""
+
+
+def encode(evidence: Evidence) -> str:
+    """As JSON."""
+    return msgspec.json.encode(evidence).decode()
+
+
+def decode(text: str | bytes) -> Evidence:
+    """From JSON."""
+    return msgspec.json.decode(text, type=Evidence)

@@ -1,0 +1,225 @@
+"""The two sides of a canary or an A/B test, counted and compared (quiet).
+
+Everything rests on leads whose horizon has passed, on both sides alike: a version that only changes when leads convert
+would otherwise look better or worse than it is.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+import numpy as np
+import polars as pl
+
+from leadgate.leads.rollout_rules import ExperimentRules
+from leadgate.records import Interval
+from leadgate.rollout.evidence import (
+    ExperimentEvidence,
+    Figure,
+    MarginEvidence,
+    PlannedTest,
+    SegmentEvidence,
+    Side,
+)
+from leadgate.stats.amounts import NonInferiority, compare_amounts
+from leadgate.stats.auc import auc_interval
+from leadgate.stats.experiments import Arm, adjusted_difference, compare_arms, sample_ratio
+from leadgate.stats.multiplicity import compare_segments
+from leadgate.stats.sequential import MIN_CONVERSIONS, harm_bound, sequence_interval
+from leadgate.stats.survival import log_rank, slower
+
+
+def with_outcomes(
+    leads: pl.DataFrame, outcomes: pl.DataFrame, now: datetime, horizon_days: float, *, silence_is_loss: bool
+) -> pl.DataFrame:
+    """Join first scores to last outcomes.
+
+    ``leads`` has lead_id and scored_at, among others; ``outcomes`` one row a lead with converted, deal_size,
+    days_to_close, outcome_at. Adds: matured (the horizon has passed by ``now`` and the outcome, if any, came after the
+    score), won (converted within the horizon; null unless matured with an outcome), deal_size and days (null unless
+    won; days from the score to the outcome).
+    """
+    horizon = timedelta(days=horizon_days)
+    joined = leads.join(outcomes, on="lead_id", how="left", maintain_order="left")
+    before = (pl.col("outcome_at") < pl.col("scored_at")).fill_null(value=False)
+    passed = (pl.col("scored_at") + horizon <= now) & ~before
+    in_time = pl.col("converted") & (pl.col("outcome_at") <= pl.col("scored_at") + horizon)
+    won = pl.when(pl.col("outcome_at").is_not_null() | pl.lit(silence_is_loss)).then(in_time.fill_null(value=False))
+    return (
+        joined.with_columns(matured=passed)
+        .with_columns(won=pl.when("matured").then(won))
+        .with_columns(
+            deal_size=pl.when("won").then("deal_size"),
+            days=pl.when("won").then((pl.col("outcome_at") - pl.col("scored_at")).dt.total_seconds() / 86_400),
+        )
+        .drop("outcome_at", "days_to_close", "converted")
+    )
+
+
+def analyse(
+    leads: pl.DataFrame,
+    rules: ExperimentRules,
+    *,
+    planned: int,
+    share: float,
+    left_out: int,
+    segments: tuple[str, ...],
+    rng: np.random.Generator,
+) -> ExperimentEvidence:
+    """Compare the sides.
+
+    ``leads`` is what ``with_outcomes`` gives of the leads first exposed in the stage, with the columns variant,
+    priority, champion_score, challenger_score (null where it was not scored) and one for each of ``segments``.
+    """
+    control, treatment = (leads.filter(pl.col("variant") == name) for name in ("champion", "challenger"))
+    a, b = _known(control), _known(treatment)
+    sides = _side(control, a), _side(treatment, b)
+    difference = _difference(a, b, rules, sides)
+    sequence, harm = _looks(difference, sides, planned, rules)
+    return ExperimentEvidence(
+        control=sides[0],
+        treatment=sides[1],
+        left_out=left_out,
+        planned=planned,
+        share=share,
+        ratio_p=sample_ratio(control.height, treatment.height, share).p_value if leads.height else 1.0,
+        difference=difference[0] if difference else None,
+        variance=difference[1] if difference else None,
+        reduction=difference[2] if difference else 0.0,
+        sequence=sequence,
+        harm=harm,
+        harm_threshold=float(np.log(1 / rules.harm_alpha)),
+        test=_planned_test(a, b, planned),
+        deal_size=_deal_size(a, b, rules, rng),
+        days_to_close=_days(a, b, rules),
+        slower_p=_log_rank(a, b),
+        segments=_segments(leads, segments, rules),
+        auc=_auc(pl.concat([a, b])),
+    )
+
+
+def _known(side: pl.DataFrame) -> pl.DataFrame:
+    """Matured leads with an outcome, in the order of their first score."""
+    return side.filter(pl.col("matured") & pl.col("won").is_not_null()).sort("scored_at", "lead_id")
+
+
+def _side(side: pl.DataFrame, known: pl.DataFrame) -> Side:
+    return Side(
+        exposed=side.height,
+        matured=known.height,
+        conversions=int(known["won"].sum()),
+        silent=int(side["matured"].sum()) - known.height,
+        high=int((side["priority"] == "high").sum()),
+    )
+
+
+def _arm(known: pl.DataFrame) -> Arm:
+    return Arm(leads=known.height, conversions=int(known["won"].sum()))
+
+
+def _difference(
+    a: pl.DataFrame, b: pl.DataFrame, rules: ExperimentRules, sides: tuple[Side, Side]
+) -> tuple[float, float, float] | None:
+    """Of the conversion rates, with its variance and the share of variance that was taken out; None while it is early."""
+    if sum(side.conversions for side in sides) < MIN_CONVERSIONS or min(side.matured for side in sides) < 2:  # noqa: PLR2004
+        return None
+    scored = [frame.filter(pl.col("champion_score").is_not_null()) for frame in (a, b)]
+    if rules.cuped and all(s.height == f.height for s, f in zip(scored, (a, b), strict=True)):
+        found = adjusted_difference(*(frame[name].to_numpy() for frame in (a, b) for name in ("won", "champion_score")))
+        return found.difference, found.variance, found.reduction
+    rates = [side.rate for side in sides]
+    variance = sum(rate * (1 - rate) / side.matured for rate, side in zip(rates, sides, strict=True))
+    return rates[1] - rates[0], variance, 0.0
+
+
+def _looks(
+    difference: tuple[float, float, float] | None, sides: tuple[Side, Side], planned: int, rules: ExperimentRules
+) -> tuple[Interval | None, float | None]:
+    """The confidence sequence of the difference, and the evidence of harm."""
+    if difference is None or difference[1] <= 0 or not sides[0].rate:
+        return None, None
+    value, variance, _ = difference
+    leads = min(side.matured for side in sides)
+    margin = rules.harm_margin * sides[0].rate
+    return (
+        sequence_interval(value, variance, leads, planned, rules.alpha),
+        harm_bound(value, variance, margin, rules.harm_alpha).evidence,
+    )
+
+
+def _planned_test(a: pl.DataFrame, b: pl.DataFrame, planned: int) -> PlannedTest | None:
+    """On the first leads of each side, so that a later look finds the same."""
+    if min(a.height, b.height) < planned:
+        return None
+    arms = _arm(a.head(planned)), _arm(b.head(planned))
+    found = compare_arms(*arms)
+    return PlannedTest(
+        control_conversions=arms[0].conversions,
+        treatment_conversions=arms[1].conversions,
+        leads=planned,
+        p_value=found.p_value,
+        lift=found.lift,
+        interval=found.lift_interval,
+    )
+
+
+def _deal_size(a: pl.DataFrame, b: pl.DataFrame, rules: ExperimentRules, rng: np.random.Generator) -> MarginEvidence:
+    sizes = [frame["deal_size"].drop_nulls().to_numpy() for frame in (a, b)]
+    found = compare_amounts(sizes[0], sizes[1], rules.deal_size_margin or 0.0, rng)
+    return _margin(found.non_inferiority)
+
+
+def _days(a: pl.DataFrame, b: pl.DataFrame, rules: ExperimentRules) -> MarginEvidence:
+    return _margin(slower(*_times(a), *_times(b), rules.days_to_close_margin or 0.0))
+
+
+def _margin(found: NonInferiority) -> MarginEvidence:
+    return MarginEvidence(change=found.change, interval=found.interval, verdict=found.verdict, leads=found.leads)
+
+
+def _log_rank(a: pl.DataFrame, b: pl.DataFrame) -> float | None:
+    if not a["won"].any() or not b["won"].any():
+        return None
+    return log_rank(*_times(a), *_times(b)).p_value
+
+
+def _times(known: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Days to conversion and whether there was one; a lead without one was watched to the end of the horizon."""
+    longest = known["days"].max()
+    watched = float(longest) if isinstance(longest, float) else 1.0
+    return known["days"].fill_null(watched).to_numpy(), known["won"].to_numpy().astype(bool)
+
+
+def _segments(leads: pl.DataFrame, segments: tuple[str, ...], rules: ExperimentRules) -> tuple[SegmentEvidence, ...]:
+    sides: dict[str, tuple[Side, Side]] = {}
+    for feature in segments:
+        for (value,), part in (
+            leads.with_columns(pl.col(feature).fill_null("(missing)")).partition_by(feature, as_dict=True).items()
+        ):
+            both = [part.filter(pl.col("variant") == name) for name in ("champion", "challenger")]
+            sides[f"{feature} = {value}"] = (_side(both[0], _known(both[0])), _side(both[1], _known(both[1])))
+    arms: Mapping[str, tuple[Arm, Arm]] = {name: (_of(pair[0]), _of(pair[1])) for name, pair in sorted(sides.items())}
+    return tuple(
+        SegmentEvidence(
+            segment=found.name,
+            control=sides[found.name][0],
+            treatment=sides[found.name][1],
+            lift=found.two_arms.lift,
+            p_value=found.adjusted_p,
+            harmed=found.harmed,
+        )
+        for found in compare_segments(arms, q=rules.alpha)
+        if found.two_arms is not None and found.adjusted_p is not None
+    )
+
+
+def _of(side: Side) -> Arm:
+    return Arm(leads=side.matured, conversions=side.conversions)
+
+
+def _auc(known: pl.DataFrame) -> Figure | None:
+    scored = known.filter(pl.col("challenger_score").is_not_null())
+    won = scored["won"].to_numpy().astype(bool)
+    if not won.any() or won.all():
+        return None
+    found = auc_interval(won, scored["challenger_score"].to_numpy())
+    return Figure(value=found.value, interval=found.interval)

@@ -1,0 +1,230 @@
+"""The gates of the experiment: what the two sides of a canary or an A/B test say (quiet)."""
+
+from leadgate.leads.rollout_rules import RolloutRules
+from leadgate.records import Interval
+from leadgate.rollout.evidence import Evidence, ExperimentEvidence, MarginEvidence
+from leadgate.rollout.verdicts import Answer, Verdict
+
+
+def sample_ratio(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
+    """Whether the leads are split as they should be. A mismatch blocks every verdict of the experiment."""
+    trial = evidence.experiment
+    if trial is None:
+        return _unknown("sample ratio", "the leads of the two sides could not be read")
+    total = trial.control.exposed + trial.treatment.exposed
+    if not total:
+        return _unknown("sample ratio", "no lead yet")
+    mismatch = _mismatched(trial, rules)
+    share = trial.treatment.exposed / total
+    sentence = (
+        f"{share:.1%} of {total:,} leads with the challenger, {trial.share:.1%} planned (p = {trial.ratio_p:.2g})"
+    )
+    if mismatch:
+        sentence += "; leads get lost on one side, so nothing is concluded from them: find out where"
+    return Verdict(
+        gate="sample ratio",
+        answer="fail" if mismatch else "pass",
+        sentence=sentence,
+        value=share,
+        threshold=trial.share,
+        sample=total,
+        counts=False,
+    )
+
+
+def harmless(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
+    """Whether fewer leads convert with the challenger (guard; valid however often one looks)."""
+    gate, trial = "conversions", evidence.experiment
+    if trial is None:
+        return _unknown(gate, "the leads of the two sides could not be read")
+    if _mismatched(trial, rules):
+        return _blocked(gate)
+    harm = _harmed(gate, trial, rules)
+    if harm:
+        return harm
+    return Verdict(gate=gate, answer="pass", sentence=f"{_rates(trial)}; no sign of harm", sample=_matured(trial))
+
+
+def planned_test(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
+    """Whether more leads convert with the challenger: the chi-square test at the planned size, a sequence elsewhere."""
+    gate, trial, asked = "conversions", evidence.experiment, rules.experiment
+    if trial is None:
+        return _unknown(gate, "the leads of the two sides could not be read")
+    if _mismatched(trial, rules):
+        return _blocked(gate)
+    harm = _harmed(gate, trial, rules)
+    if harm:
+        return harm
+    if trial.test is None:
+        done = _matured(trial) / trial.planned
+        sentence = (
+            f"{_rates(trial)}; {_matured(trial):,} of {trial.planned:,} matured leads a side ({done:.0%}); "
+            f"{_looks(trial)}"
+        )
+        return Verdict(gate=gate, answer="wait", sentence=sentence, interval=trial.sequence, sample=_matured(trial))
+    return _final(gate, trial, asked.alpha, asked.min_lift)
+
+
+def deal_size(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
+    """Whether deals got smaller (non-inferiority)."""
+    trial, margin = evidence.experiment, rules.experiment.deal_size_margin
+    if margin is None:
+        return None
+    return _margin("deal size", trial.deal_size if trial else None, evidence, rules, margin, "smaller")
+
+
+def sales_cycle(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
+    """Whether it takes longer to close (non-inferiority)."""
+    trial, margin = evidence.experiment, rules.experiment.days_to_close_margin
+    if margin is None:
+        return None
+    return _margin("days to close", trial.days_to_close if trial else None, evidence, rules, margin, "longer")
+
+
+def harmed_segments(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
+    """Whether a part of the leads converts less with the challenger (guard)."""
+    gate, trial = "segments", evidence.experiment
+    if trial is None:
+        return _unknown(gate, "the leads of the two sides could not be read")
+    if _mismatched(trial, rules):
+        return _blocked(gate)
+    if trial.test is None:
+        return Verdict(gate=gate, answer="wait", sentence="judged at the planned size", sample=_matured(trial))
+    harmed = [s for s in trial.segments if s.harmed]
+    if not harmed:
+        sentence = f"none of {len(trial.segments)} is harmed (false discoveries held at 5 %)"
+        return Verdict(gate=gate, answer="pass", sentence=sentence, sample=_matured(trial))
+    named = "; ".join(f"{s.segment}: {s.lift or 0:+.0%} (adjusted p = {s.p_value:.2g})" for s in harmed)
+    return Verdict(gate=gate, answer="fail", sentence=f"harmed: {named}", sample=_matured(trial))
+
+
+def trial_auc(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
+    """The challenger's AUC on the leads of the test."""
+    bar, trial, gate = rules.gates.ab_auc, evidence.experiment, "AUC in the test"
+    if bar is None or bar.at_least is None:
+        return None
+    if trial is None or trial.auc is None:
+        return _unknown(gate, "too few matured leads")
+    figure, limit = trial.auc, bar.at_least
+    if bar.of == "champion":
+        champion = evidence.paired.champion.auc if evidence.paired else None
+        if champion is None:
+            return _unknown(gate, "the champion's AUC is not known")
+        limit *= champion.value
+    assert figure.interval is not None
+    hopeless = figure.interval.high < limit
+    answer: Answer = "pass" if figure.value >= limit else "fail" if hopeless else "inconclusive"
+    sentence = f"{figure.value:.3f} ({figure.interval.low:.3f} to {figure.interval.high:.3f}), at least {limit:.3f}"
+    return Verdict(
+        gate=gate, answer=answer, sentence=sentence, value=figure.value, interval=figure.interval, threshold=limit
+    )
+
+
+def _final(gate: str, trial: ExperimentEvidence, alpha: float, min_lift: float) -> Verdict:
+    """At the planned size the fixed test decides; what comes after it is for the sequence, which may look again."""
+    test = trial.test
+    assert test is not None
+    lift = test.lift
+    won = lift is not None and test.p_value < alpha and lift >= min_lift
+    lost = lift is not None and test.p_value < alpha and lift < 0
+    later = trial.sequence is not None and trial.sequence.low > 0 and _lift(trial) >= min_lift
+    answer: Answer = "pass" if won or (later and not lost) else "fail" if lost else "inconclusive"
+    sure = f" ({test.interval.low:+.1%} to {test.interval.high:+.1%})" if test.interval else ""
+    size = "?" if lift is None else f"{lift:+.1%}"
+    sentence = (
+        f"lift {size}{sure} at {test.leads:,} leads a side, p = {test.p_value:.3g}; "
+        f"asked: {min_lift:+.0%}, p < {alpha:g}"
+    )
+    if later and not won:
+        sentence += f"; since then the sequence shows a lift: {_looks(trial)}"
+    return Verdict(
+        gate=gate,
+        answer=answer,
+        sentence=sentence,
+        value=lift,
+        interval=test.interval,
+        threshold=min_lift,
+        sample=test.leads,
+        red=lost,
+    )
+
+
+def _harmed(gate: str, trial: ExperimentEvidence, rules: RolloutRules) -> Verdict | None:
+    if trial.harm is None or trial.harm < trial.harm_threshold:
+        return None
+    sentence = (
+        f"{_rates(trial)}: fewer leads convert with the challenger; evidence {trial.harm:.1f} of "
+        f"{trial.harm_threshold:.1f}, wrong in at most {rules.experiment.harm_alpha:.0%} over all looks"
+    )
+    return Verdict(
+        gate=gate,
+        answer="fail",
+        sentence=sentence,
+        value=trial.difference,
+        interval=trial.sequence,
+        threshold=0.0,
+        sample=_matured(trial),
+        red=True,
+    )
+
+
+def _margin(  # noqa: PLR0917  # private
+    gate: str, margin: MarginEvidence | None, evidence: Evidence, rules: RolloutRules, limit: float, worse: str
+) -> Verdict:
+    trial = evidence.experiment
+    if trial is None or margin is None:
+        return _unknown(gate, "the leads of the two sides could not be read")
+    if _mismatched(trial, rules):
+        return _blocked(gate)
+    if margin.verdict == "not enough data" or margin.interval is None or margin.change is None:
+        return _unknown(gate, f"{margin.leads:,} won leads on the smaller side")
+    answers: dict[str, Answer] = {"no worse": "pass", "worse": "fail"}
+    sentence = (
+        f"{margin.change:+.1%} ({margin.interval.low:+.1%} to {margin.interval.high:+.1%}); "
+        f"{limit:.0%} {worse} would be too much"
+    )
+    return Verdict(
+        gate=gate,
+        answer=answers.get(margin.verdict, "inconclusive"),
+        sentence=sentence,
+        value=margin.change,
+        interval=margin.interval,
+        threshold=limit,
+        sample=margin.leads,
+    )
+
+
+def _mismatched(trial: ExperimentEvidence, rules: RolloutRules) -> bool:
+    return trial.ratio_p < rules.experiment.mismatch_p
+
+
+def _blocked(gate: str) -> Verdict:
+    return Verdict(
+        gate=gate,
+        answer="inconclusive",
+        sentence="nothing is concluded while the leads are split wrongly (sample ratio)",
+    )
+
+
+def _matured(trial: ExperimentEvidence) -> int:
+    return min(trial.control.matured, trial.treatment.matured)
+
+
+def _lift(trial: ExperimentEvidence) -> float:
+    return trial.treatment.rate / trial.control.rate - 1 if trial.control.rate else 0.0
+
+
+def _rates(trial: ExperimentEvidence) -> str:
+    return f"{trial.treatment.rate:.2%} with the challenger, {trial.control.rate:.2%} with the champion"
+
+
+def _looks(trial: ExperimentEvidence) -> str:
+    found: Interval | None = trial.sequence
+    if found is None or not trial.control.rate:
+        return "too early for an interval"
+    rate = trial.control.rate
+    return f"lift so far {found.low / rate:+.0%} to {found.high / rate:+.0%}, whenever one looks"
+
+
+def _unknown(gate: str, why: str) -> Verdict:
+    return Verdict(gate=gate, answer="wait", sentence=f"not enough evidence: {why}")

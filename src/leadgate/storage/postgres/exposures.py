@@ -1,0 +1,133 @@
+"""Which lead met which version first, and what its features were like."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from psycopg.types.json import Jsonb
+
+from leadgate.storage.postgres.connection import Connection, statement
+
+if TYPE_CHECKING:
+    import polars as pl
+
+SEGMENTS = 4
+"""Features that a comparison can be broken down by."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureCount:
+    """A feature of the last leads in a span."""
+
+    feature: str
+    leads: int
+    missing: int
+    unknown: int
+    """Of no declared category."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PastLeads:
+    """What became of the leads of a span, by their first score in it."""
+
+    matured: int
+    """Whose horizon has passed, with an outcome."""
+    converted: int
+    """Of those, within the horizon."""
+    leads: int
+    days: float
+    """From the first of them to the end of the span; 0 without any."""
+
+
+def first_predictions(
+    connection: Connection,
+    *,
+    model_name: str,
+    versions: tuple[str, str],
+    since: datetime,
+    until: datetime,
+    since_epoch: int,
+    segments: Sequence[str],
+) -> "pl.DataFrame":
+    """The first prediction of each lead in a span and from a route on; ``versions`` are champion and challenger.
+
+    Columns: lead_id, scored_at (UTC), route_epoch, variant, priority, champion_score and challenger_score (null where
+    the version did not score it), and one for each of ``segments``, at most four features.
+    """
+    import polars as pl  # noqa: PLC0415  # serving never needs it
+
+    from leadgate.storage.postgres.frames import copy_frame  # noqa: PLC0415
+
+    names = [*segments[:SEGMENTS], *[""] * (SEGMENTS - len(segments[:SEGMENTS]))]
+    slots = {f"segment_{i + 1}": name for i, name in enumerate(names)}
+    frame = copy_frame(
+        connection,
+        "exposures",
+        "first_predictions",
+        {
+            "model_name": model_name,
+            "champion": versions[0],
+            "challenger": versions[1],
+            "since": since,
+            "until": until,
+            "since_epoch": since_epoch,
+            **slots,
+        },
+        {
+            "lead_id": pl.String(),
+            "scored_at": pl.Datetime("us", "UTC"),
+            "route_epoch": pl.Int64(),
+            "variant": pl.String(),
+            "priority": pl.String(),
+            "champion_score": pl.Float64(),
+            "challenger_score": pl.Float64(),
+            **{slot: pl.String() for slot in slots},
+        },
+    )
+    return frame.drop(slot for slot, name in slots.items() if not name).rename(
+        {slot: name for slot, name in slots.items() if name}
+    )
+
+
+def feature_counts(
+    connection: Connection,
+    *,
+    model_name: str,
+    since: datetime,
+    until: datetime,
+    categories: Mapping[str, Sequence[str]],
+    most: int = 20_000,
+) -> list[FeatureCount]:
+    """Each feature of the last ``most`` leads in a span; ``categories`` has those that are declared."""
+    values = {
+        "model_name": model_name,
+        "since": since,
+        "until": until,
+        "categories": Jsonb({name: list(known) for name, known in categories.items()}),
+        "most": most,
+    }
+    rows = connection.execute(statement("exposures", "feature_health"), values).fetchall()
+    return [FeatureCount(feature=row[0], leads=row[1], missing=row[2], unknown=row[3]) for row in rows]
+
+
+def past_leads(
+    connection: Connection,
+    *,
+    model_name: str,
+    since: datetime,
+    until: datetime,
+    horizon: timedelta,
+    silence_is_loss: bool,
+) -> PastLeads:
+    """What became of the leads of a span."""
+    values = {
+        "model_name": model_name,
+        "since": since,
+        "until": until,
+        "horizon": horizon,
+        "silence_is_loss": silence_is_loss,
+    }
+    row = connection.execute(statement("exposures", "champion_baseline"), values).fetchone()
+    assert row is not None
+    return PastLeads(matured=row[0], converted=row[1], leads=int(row[2]), days=float(row[3] or 0.0))
