@@ -48,8 +48,8 @@ def paired_quality(leads: pl.DataFrame, decision: float, rng: np.random.Generato
 def compare_scores(leads: pl.DataFrame, high: float, medium: float, capacity: float) -> ScoresEvidence | None:
     """The two versions' scores beside each other; None without a lead that has both.
 
-    ``high`` and ``medium`` are the scores above which a lead has that priority; ``capacity`` the share of the leads that
-    the sales team can work.
+    ``high`` and ``medium`` are the scores above which a lead has that priority; ``capacity`` the share of the leads
+    that the sales team can work.
     """
     both = leads.filter(pl.col("champion_score").is_not_null() & pl.col("challenger_score").is_not_null())
     if both.is_empty():
@@ -109,8 +109,9 @@ def _calibration_difference(won: Flags, old: Scores, new: Scores, rng: np.random
 
 
 def _basic(value: float, draws: list[float], *, least: float) -> Interval:
-    """The basic bootstrap interval (Davison & Hinkley 1997, 5.2): chance alone lifts a calibration error, and resampling
-    lifts it once more, which the reflection takes back.
+    """The basic bootstrap interval (Davison & Hinkley 1997, 5.2).
+
+    Chance alone lifts a calibration error, and resampling lifts it once more, which the reflection takes back.
     """
     low, high = np.quantile(draws, (0.025, 0.975))
     return Interval(low=max(least, float(2 * value - high)), high=max(least, float(2 * value - low)))

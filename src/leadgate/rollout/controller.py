@@ -268,7 +268,7 @@ def _act(
     return after, route
 
 
-def _reroute(
+def _reroute(  # noqa: PLR0917  # private
     connection: Connection,
     history: History,
     before: State,
@@ -350,7 +350,9 @@ def _audit(connection: Connection, history: History, act: str, person: Person, d
     )
 
 
-def _tell(connection: Connection, history: History, act: Act, person: Person, before: State, after: State) -> None:
+def _tell(  # noqa: PLR0917  # private
+    connection: Connection, history: History, act: Act, person: Person, before: State, after: State
+) -> None:
     """Leave the event that people are told of."""
     rollout = history.rollout
     back = after.stage in ("rolled_back", "rolling_back")

@@ -37,16 +37,13 @@ def decide(evidence: Evidence, verdicts: Sequence[Verdict], rules: RolloutRules)
         return _wind_down(evidence, rules)
     if state.paused_at is not None:
         return Decision(act="hold", reason="paused")
-    if not verdicts:
-        return Decision(act="hold", reason=f"stage {state.stage} has no gates")
-    open_ = [verdict for verdict in verdicts if verdict.answer != "pass"]
-    if not open_:
+    missing = [verdict for verdict in verdicts if verdict.answer != "pass"]
+    if verdicts and not missing:
         return _forward(state, rules)
-    if state.stage == "ab_test":
-        verdict = next((v for v in verdicts if v.gate == "conversions" and v.answer == "inconclusive"), None)
-        if verdict is not None and evidence.experiment is not None and evidence.experiment.test is not None:
-            return _undecided(evidence, verdict, rules)
-    return Decision(act="hold", reason=_joined(open_), overdue=is_overdue(evidence, rules))
+    test = next((v for v in missing if v.gate == "conversions" and v.answer == "inconclusive"), None)
+    if test is not None and evidence.experiment is not None and evidence.experiment.test is not None:
+        return _undecided(evidence, test, rules)
+    return Decision(act="hold", reason=_joined(missing), overdue=is_overdue(evidence, rules))
 
 
 def is_overdue(evidence: Evidence, rules: RolloutRules) -> bool:

@@ -47,7 +47,7 @@ class Design:
 
 def design_of(baseline: Baseline, rules: RolloutRules, horizon_days: float) -> Design:
     """Plan the experiment. Raises RefusedError for a baseline that nothing can be planned from."""
-    if baseline.conversions == 0 or baseline.conversions == baseline.leads:
+    if baseline.conversions in {0, baseline.leads}:
         raise RefusedError(
             f"Of {baseline.leads:,} matured leads {baseline.conversions:,} converted, so there is no rate to plan an "
             "experiment from; import outcomes (`leadgate outcomes import FILE`) or wait until leads mature."

@@ -119,7 +119,7 @@ def _arm(known: pl.DataFrame) -> Arm:
 def _difference(
     a: pl.DataFrame, b: pl.DataFrame, rules: ExperimentRules, sides: tuple[Side, Side]
 ) -> tuple[float, float, float] | None:
-    """Of the conversion rates, with its variance and the share of variance that was taken out; None while it is early."""
+    """Of the conversion rates, its variance, and the share of variance that was taken out; None while it is early."""
     if sum(side.conversions for side in sides) < MIN_CONVERSIONS or min(side.matured for side in sides) < 2:  # noqa: PLR2004
         return None
     scored = [frame.filter(pl.col("champion_score").is_not_null()) for frame in (a, b)]
