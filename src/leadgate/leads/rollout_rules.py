@@ -137,7 +137,7 @@ class ExperimentRules(Record):
     """...with this probability."""
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     """Of the chi-square test at the planned size, and of the sequence of looks before it."""
-    harm_alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    harm_alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.04
     """Probability that a challenger which does no harm is ever stopped for harm, over all looks together."""
     harm_margin: Annotated[float, Field(gt=0, lt=1)] = 0.10
     """Relative loss of conversions that harm is looked for at: the looks are tuned to find it soonest."""

@@ -5,9 +5,11 @@ would otherwise look better or worse than it is.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from leadgate.leads.rollout_rules import ExperimentRules
@@ -26,6 +28,9 @@ from leadgate.stats.experiments import Arm, adjusted_difference, compare_arms, s
 from leadgate.stats.multiplicity import compare_segments
 from leadgate.stats.sequential import MIN_CONVERSIONS, harm_bound, sequence_interval
 from leadgate.stats.survival import log_rank, slower
+
+Flags = npt.NDArray[np.bool_]
+Values = npt.NDArray[np.float64]
 
 
 def with_outcomes(
@@ -73,8 +78,8 @@ def analyse(
     control, treatment = (leads.filter(pl.col("variant") == name) for name in ("champion", "challenger"))
     a, b = _known(control), _known(treatment)
     sides = _side(control, a), _side(treatment, b)
-    difference = _difference(a, b, rules, sides)
-    sequence, harm = _looks(difference, sides, planned, rules)
+    difference = difference_of((_won(a), _won(b)), _covariate(a, b) if rules.cuped else None)
+    sequence, harm = looks_of(difference, sides, planned, rules)
     return ExperimentEvidence(
         control=sides[0],
         treatment=sides[1],
@@ -82,9 +87,9 @@ def analyse(
         planned=planned,
         share=share,
         ratio_p=sample_ratio(control.height, treatment.height, share).p_value if leads.height else 1.0,
-        difference=difference[0] if difference else None,
-        variance=difference[1] if difference else None,
-        reduction=difference[2] if difference else 0.0,
+        difference=difference.value if difference else None,
+        variance=difference.variance if difference else None,
+        reduction=difference.reduction if difference else 0.0,
         sequence=sequence,
         harm=harm,
         harm_threshold=float(np.log(1 / rules.harm_alpha)),
@@ -112,37 +117,60 @@ def _side(side: pl.DataFrame, known: pl.DataFrame) -> Side:
     )
 
 
+def _won(known: pl.DataFrame) -> Flags:
+    return known["won"].to_numpy().astype(bool)
+
+
+def _covariate(a: pl.DataFrame, b: pl.DataFrame) -> tuple[Values, Values] | None:
+    """The champion's scores; None where a lead has none, since leaving it out would choose among the leads."""
+    if a["champion_score"].null_count() or b["champion_score"].null_count():
+        return None
+    return a["champion_score"].to_numpy(), b["champion_score"].to_numpy()
+
+
 def _arm(known: pl.DataFrame) -> Arm:
     return Arm(leads=known.height, conversions=int(known["won"].sum()))
 
 
-def _difference(
-    a: pl.DataFrame, b: pl.DataFrame, rules: ExperimentRules, sides: tuple[Side, Side]
-) -> tuple[float, float, float] | None:
-    """Of the conversion rates, its variance, and the share of variance that was taken out; None while it is early."""
-    if sum(side.conversions for side in sides) < MIN_CONVERSIONS or min(side.matured for side in sides) < 2:  # noqa: PLR2004
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """Of the conversion rates, challenger minus champion."""
+
+    value: float
+    variance: float
+    """Of the estimate."""
+    reduction: float
+    """Share of the variance that the champion's score took out."""
+
+
+def difference_of(won: tuple[Flags, Flags], score: tuple[Values, Values] | None) -> Difference | None:
+    """The difference between champion's and challenger's matured leads; None while it is too early for an interval.
+
+    ``won`` and ``score`` are of the two sides, each of shape (leads of the side,); ``score`` is the champion's, known
+    before the exposure, and takes variance out (CUPED).
+    """
+    conversions = sum(int(side.sum()) for side in won)
+    if conversions < MIN_CONVERSIONS or min(len(side) for side in won) <= 1:
         return None
-    scored = [frame.filter(pl.col("champion_score").is_not_null()) for frame in (a, b)]
-    if rules.cuped and all(s.height == f.height for s, f in zip(scored, (a, b), strict=True)):
-        found = adjusted_difference(*(frame[name].to_numpy() for frame in (a, b) for name in ("won", "champion_score")))
-        return found.difference, found.variance, found.reduction
-    rates = [side.rate for side in sides]
-    variance = sum(rate * (1 - rate) / side.matured for rate, side in zip(rates, sides, strict=True))
-    return rates[1] - rates[0], variance, 0.0
+    if score is not None:
+        found = adjusted_difference(won[0], score[0], won[1], score[1])
+        return Difference(value=found.difference, variance=found.variance, reduction=found.reduction)
+    rates = [float(side.mean()) for side in won]
+    variance = sum(rate * (1 - rate) / len(side) for rate, side in zip(rates, won, strict=True))
+    return Difference(value=rates[1] - rates[0], variance=variance, reduction=0.0)
 
 
-def _looks(
-    difference: tuple[float, float, float] | None, sides: tuple[Side, Side], planned: int, rules: ExperimentRules
+def looks_of(
+    difference: Difference | None, sides: tuple[Side, Side], planned: int, rules: ExperimentRules
 ) -> tuple[Interval | None, float | None]:
-    """The confidence sequence of the difference, and the evidence of harm."""
-    if difference is None or difference[1] <= 0 or not sides[0].rate:
+    """The confidence sequence of the difference, and the evidence of harm: valid at every look."""
+    if difference is None or difference.variance <= 0 or not sides[0].rate:
         return None, None
-    value, variance, _ = difference
     leads = min(side.matured for side in sides)
     margin = rules.harm_margin * sides[0].rate
     return (
-        sequence_interval(value, variance, leads, planned, rules.alpha),
-        harm_bound(value, variance, margin, rules.harm_alpha).evidence,
+        sequence_interval(difference.value, difference.variance, leads, planned, rules.alpha),
+        harm_bound(difference.value, difference.variance, margin, rules.harm_alpha).evidence,
     )
 
 
@@ -182,11 +210,11 @@ def _log_rank(a: pl.DataFrame, b: pl.DataFrame) -> float | None:
     return log_rank(*_times(a), *_times(b)).p_value
 
 
-def _times(known: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+def _times(known: pl.DataFrame) -> tuple[Values, Flags]:
     """Days to conversion and whether there was one; a lead without one was watched to the end of the horizon."""
     longest = known["days"].max()
     watched = float(longest) if isinstance(longest, float) else 1.0
-    return known["days"].fill_null(watched).to_numpy(), known["won"].to_numpy().astype(bool)
+    return known["days"].fill_null(watched).to_numpy(), _won(known)
 
 
 def _segments(leads: pl.DataFrame, segments: tuple[str, ...], rules: ExperimentRules) -> tuple[SegmentEvidence, ...]:
@@ -218,7 +246,7 @@ def _of(side: Side) -> Arm:
 
 def _auc(known: pl.DataFrame) -> Figure | None:
     scored = known.filter(pl.col("challenger_score").is_not_null())
-    won = scored["won"].to_numpy().astype(bool)
+    won = _won(scored)
     if not won.any() or won.all():
         return None
     found = auc_interval(won, scored["challenger_score"].to_numpy())

@@ -3,6 +3,7 @@
 from leadgate.leads.rollout_rules import RolloutRules
 from leadgate.records import Interval
 from leadgate.rollout.evidence import Evidence, ExperimentEvidence, MarginEvidence
+from leadgate.rollout.judging import unknown
 from leadgate.rollout.verdicts import Answer, Verdict
 
 
@@ -10,10 +11,10 @@ def sample_ratio(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
     """Whether the leads are split as they should be. A mismatch blocks every verdict of the experiment."""
     trial = evidence.experiment
     if trial is None:
-        return _unknown("sample ratio", "the leads of the two sides could not be read")
+        return unknown("sample ratio", "the leads of the two sides could not be read")
     total = trial.control.exposed + trial.treatment.exposed
     if not total:
-        return _unknown("sample ratio", "no lead yet")
+        return unknown("sample ratio", "no lead yet")
     mismatch = _mismatched(trial, rules)
     share = trial.treatment.exposed / total
     sentence = (
@@ -36,7 +37,7 @@ def harmless(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
     """Whether fewer leads convert with the challenger (guard; valid however often one looks)."""
     gate, trial = "conversions", evidence.experiment
     if trial is None:
-        return _unknown(gate, "the leads of the two sides could not be read")
+        return unknown(gate, "the leads of the two sides could not be read")
     if _mismatched(trial, rules):
         return _blocked(gate)
     harm = _harmed(gate, trial, rules)
@@ -49,7 +50,7 @@ def planned_test(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
     """Whether more leads convert with the challenger: the chi-square test at the planned size, a sequence elsewhere."""
     gate, trial, asked = "conversions", evidence.experiment, rules.experiment
     if trial is None:
-        return _unknown(gate, "the leads of the two sides could not be read")
+        return unknown(gate, "the leads of the two sides could not be read")
     if _mismatched(trial, rules):
         return _blocked(gate)
     harm = _harmed(gate, trial, rules)
@@ -85,7 +86,7 @@ def harmed_segments(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
     """Whether a part of the leads converts less with the challenger (guard)."""
     gate, trial = "segments", evidence.experiment
     if trial is None:
-        return _unknown(gate, "the leads of the two sides could not be read")
+        return unknown(gate, "the leads of the two sides could not be read")
     if _mismatched(trial, rules):
         return _blocked(gate)
     if trial.test is None:
@@ -104,12 +105,12 @@ def trial_auc(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
     if bar is None or bar.at_least is None:
         return None
     if trial is None or trial.auc is None:
-        return _unknown(gate, "too few matured leads")
+        return unknown(gate, "too few matured leads")
     figure, limit = trial.auc, bar.at_least
     if bar.of == "champion":
         champion = evidence.paired.champion.auc if evidence.paired else None
         if champion is None:
-            return _unknown(gate, "the champion's AUC is not known")
+            return unknown(gate, "the champion's AUC is not known")
         limit *= champion.value
     assert figure.interval is not None
     hopeless = figure.interval.high < limit
@@ -173,11 +174,11 @@ def _margin(  # noqa: PLR0917  # private
 ) -> Verdict:
     trial = evidence.experiment
     if trial is None or margin is None:
-        return _unknown(gate, "the leads of the two sides could not be read")
+        return unknown(gate, "the leads of the two sides could not be read")
     if _mismatched(trial, rules):
         return _blocked(gate)
     if margin.verdict == "not enough data" or margin.interval is None or margin.change is None:
-        return _unknown(gate, f"{margin.leads:,} won leads on the smaller side")
+        return unknown(gate, f"{margin.leads:,} won leads on the smaller side")
     answers: dict[str, Answer] = {"no worse": "pass", "worse": "fail"}
     sentence = (
         f"{margin.change:+.1%} ({margin.interval.low:+.1%} to {margin.interval.high:+.1%}); "
@@ -224,7 +225,3 @@ def _looks(trial: ExperimentEvidence) -> str:
         return "too early for an interval"
     rate = trial.control.rate
     return f"lift so far {found.low / rate:+.0%} to {found.high / rate:+.0%}, whenever one looks"
-
-
-def _unknown(gate: str, why: str) -> Verdict:
-    return Verdict(gate=gate, answer="wait", sentence=f"not enough evidence: {why}")

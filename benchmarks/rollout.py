@@ -1,0 +1,363 @@
+"""What a rollout decides of challengers whose truth is known: operating characteristics by simulation.
+
+``python benchmarks/rollout.py``; QUICK=1 for a short form. Every simulated rollout is judged each day by Leadgate's own
+gates and decisions under the default rules. Shadow quality, latency and the like are taken as good and sign-offs as
+given: what is measured is what outcomes decide.
+"""
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from itertools import chain
+from statistics import median
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import numpy.typing as npt
+from leadgate.stats.experiments import Arm, compare_arms
+from leadgate.stats.experiments import sample_ratio as ratio_of
+from scipy.optimize import brentq
+from scipy.special import expit
+from scipy.stats import chi2
+
+from leadgate.leads.rollout_rules import RolloutRules
+from leadgate.rollout.decisions import decide
+from leadgate.rollout.design import Baseline, design_of
+from leadgate.rollout.evidence import Evidence, ExperimentEvidence, MarginEvidence, PlannedTest, Side
+from leadgate.rollout.experiment import difference_of, looks_of
+from leadgate.rollout.stages import State, move
+from leadgate.rollout.trial import harmless, planned_test, sample_ratio
+from leadgate.rollout.verdicts import Verdict
+from report import FOLDER, Row, is_quick, report
+
+Flags = npt.NDArray[np.bool_]
+Values = npt.NDArray[np.float64]
+
+RUNS = 40 if is_quick() else 1_000
+RULES = RolloutRules()
+HORIZON_DAYS = 7
+DAYS_OF_TEST = 120
+"""Traffic is such that the planned size takes as long."""
+CANARY_DAYS = 7
+START = datetime(2026, 1, 5, tzinfo=UTC)
+
+_WORKED, _UNWORKED = 0.25, 0.6
+"""Share of the leads that the sales team can work at once, and what one that it cannot is worth of one that it can."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """A challenger."""
+
+    name: str
+    lift: float = 0.0
+    """Relative, of the probability that a lead converts."""
+    share: float = 0.5
+    """Of the leads that it really gets in the A/B test."""
+    inflated: float = 0.0
+    """By which its scores are higher on the logit scale, at the same ranking; 0 leaves the sales team out."""
+    matched: bool = False
+    """Whether both versions mark the same share of the leads high."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Played:
+    """What became of a rollout."""
+
+    end: str
+    """full, harm, no lift or blocked."""
+    exposed: int
+    """Leads that the challenger answered, canary included."""
+    planned: int
+    """Leads a side."""
+    naive_p: bool
+    """Whether a chi-square test at every look would have stopped it: p < 0.05 and fewer conversions."""
+    naive_rule: bool
+    """Whether "more than 10 % worse" at a look would have."""
+    lift: float
+    """Observed at the end."""
+
+
+@cache
+def _intercept(base: float) -> float:
+    """Of the logit of a lead's probability, so that ``base`` of the leads convert."""
+    grid = np.random.default_rng(1).normal(size=200_000) * 1.1
+    return float(brentq(lambda m: float(expit(m + grid).mean()) - base, -12, 6))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leads:
+    """All leads of a simulated rollout's test, in the order of their arrival."""
+
+    challenger: Flags
+    won: Flags
+    score: Values
+    """The champion's."""
+
+
+def draw(truth: Truth, base: float, n: int, rng: np.random.Generator, *, share: float) -> Leads:
+    """Leads with their side and what becomes of them."""
+    logit = _intercept(base) + 1.1 * rng.normal(size=n)
+    seen = logit + 0.6 * rng.normal(size=n)  # what a model knows of it
+    challenger = rng.random(n) < share
+    chance = expit(logit) * np.where(challenger, 1 + truth.lift, 1.0)
+    if truth.inflated:
+        chance = chance * _attention(truth, seen, challenger, rng)
+    return Leads(challenger=challenger, won=rng.random(n) < chance, score=expit(seen))
+
+
+def _attention(truth: Truth, seen: Values, challenger: Flags, rng: np.random.Generator) -> Values:
+    """What the sales team leaves of each lead's chance: it works those with priority high first, as far as it gets."""
+    threshold = np.quantile(seen, 1 - _WORKED)
+    shown = seen + np.where(challenger & (not truth.matched), truth.inflated, 0.0)
+    order = np.lexsort((rng.random(len(seen)), shown <= threshold))
+    worked = np.zeros(len(seen), dtype=bool)
+    worked[order[: round(_WORKED * len(seen))]] = True
+    return np.where(worked, 1.0, _UNWORKED)
+
+
+def play(truth: Truth, base: float, seed: int) -> Played:
+    """One rollout from its canary to its end."""
+    rng = np.random.default_rng([seed, round(1_000 * base), round(1_000 * (2 + truth.lift)), int(truth.matched)])
+    design = design_of(Baseline(leads=10**6, conversions=round(base * 10**6), leads_per_day=1), RULES, HORIZON_DAYS)
+    planned = design.leads_per_arm
+    daily = round(2 * planned / DAYS_OF_TEST)
+    state = State(stage="canary", since=START)
+    leads = draw(truth, base, daily * 400, rng, share=truth.share)
+    early = draw(truth, base, daily * (CANARY_DAYS + 2), rng, share=RULES.canary.share)
+    exposed, naive = 0, (False, False)
+    trial = None
+    for day in range(1, 400):
+        now = START + timedelta(days=day)
+        testing = state.stage == "ab_test"
+        pool, since = (leads, day - CANARY_DAYS) if testing else (early, day)
+        arrived, matured = since * daily, max(0, since - HORIZON_DAYS) * daily
+        trial = _trial(pool, arrived, matured, planned, share=0.5 if testing else RULES.canary.share)
+        if testing:
+            naive = _naive(trial, naive)
+        before, state = state, _next(state, trial, now)
+        if before.stage != state.stage:
+            exposed += trial.treatment.exposed
+        if state.stage in ("full", "rolled_back"):
+            return _played(state, trial, exposed, naive)
+    assert trial is not None
+    return _played(state, trial, exposed + trial.treatment.exposed, naive)
+
+
+def _played(state: State, trial: ExperimentEvidence, exposed: int, naive: tuple[bool, bool]) -> Played:
+    harmed = trial.harm is not None and trial.harm >= trial.harm_threshold
+    ends = {"full": "full", "rolled_back": "harm" if harmed or trial.test is None else "no lift"}
+    return Played(
+        end=ends.get(state.stage, "blocked"),
+        exposed=exposed,
+        planned=trial.planned,
+        naive_p=naive[0],
+        naive_rule=naive[1],
+        lift=trial.treatment.rate / trial.control.rate - 1 if trial.control.rate else 0.0,
+    )
+
+
+def _next(state: State, trial: ExperimentEvidence, now: datetime) -> State:
+    """A day's evaluation by Leadgate's own gates and decisions."""
+    evidence = Evidence(
+        as_of=now,
+        state=state,
+        scored=trial.treatment.exposed,
+        system=None,
+        paired=None,
+        scores=None,
+        data=None,
+        ratings=None,
+        experiment=trial,
+        approvals=(),
+    )
+    gates = (sample_ratio, harmless if state.stage == "canary" else planned_test)
+    verdicts = [verdict for gate in gates if (verdict := gate(evidence, RULES))]
+    if state.stage == "canary" and state.days(now) < CANARY_DAYS:
+        verdicts.append(Verdict(gate="duration", answer="wait", sentence=""))
+    act = decide(evidence, verdicts, RULES).act
+    return state if act == "hold" else move(state, act, now, days=RULES.extension_days)
+
+
+_NOT_MEASURED = MarginEvidence(change=None, interval=None, verdict="no worse", leads=0)
+
+
+def _trial(leads: Leads, arrived: int, matured: int, planned: int, *, share: float) -> ExperimentEvidence:
+    """The evidence of a day."""
+    arrived, matured = min(arrived, len(leads.won)), min(matured, len(leads.won))
+    sides = [leads.challenger[:arrived] == side for side in (False, True)]
+    known = [mask[:matured] for mask in sides]
+    won = [leads.won[:matured][mask] for mask in known]
+    score = [leads.score[:matured][mask] for mask in known]
+    both = [
+        Side(exposed=int(mask.sum()), matured=len(w), conversions=int(w.sum()), silent=0, high=0)
+        for mask, w in zip(sides, won, strict=True)
+    ]
+    difference = difference_of((won[0], won[1]), (score[0], score[1]) if RULES.experiment.cuped else None)
+    sequence, harm = looks_of(difference, (both[0], both[1]), planned, RULES.experiment)
+    return ExperimentEvidence(
+        control=both[0],
+        treatment=both[1],
+        left_out=0,
+        planned=planned,
+        share=share,
+        ratio_p=ratio_of(both[0].exposed, both[1].exposed, share).p_value if arrived else 1.0,
+        difference=difference.value if difference else None,
+        variance=difference.variance if difference else None,
+        reduction=difference.reduction if difference else 0.0,
+        sequence=sequence,
+        harm=harm,
+        harm_threshold=float(np.log(1 / RULES.experiment.harm_alpha)),
+        test=_test(won, planned),
+        deal_size=_NOT_MEASURED,
+        days_to_close=_NOT_MEASURED,
+        slower_p=None,
+        segments=(),
+        auc=None,
+    )
+
+
+def _test(won: Sequence[Flags], planned: int) -> PlannedTest | None:
+    if min(len(side) for side in won) < planned:
+        return None
+    arms = [Arm(leads=planned, conversions=int(side[:planned].sum())) for side in won]
+    found = compare_arms(*arms)
+    return PlannedTest(
+        control_conversions=arms[0].conversions,
+        treatment_conversions=arms[1].conversions,
+        leads=planned,
+        p_value=found.p_value,
+        lift=found.lift,
+        interval=found.lift_interval,
+    )
+
+
+def _naive(trial: ExperimentEvidence, before: tuple[bool, bool]) -> tuple[bool, bool]:
+    """What two popular rules would have said up to the planned size."""
+    a, b = trial.control, trial.treatment
+    if min(a.matured, b.matured) < 100 or not a.conversions or min(a.matured, b.matured) > trial.planned:
+        return before
+    pooled = (a.conversions + b.conversions) / (a.matured + b.matured)
+    spread = pooled * (1 - pooled) * (1 / a.matured + 1 / b.matured)
+    worse = b.rate < a.rate and float(chi2.sf((b.rate - a.rate) ** 2 / spread, 1)) < 0.05
+    return before[0] or worse, before[1] or b.rate < 0.9 * a.rate
+
+
+def _many(truth: Truth, base: float, runs: int = RUNS) -> list[Played]:
+    with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
+        chunks = pool.map(_chunk, [(truth, base, range(i, runs, 8)) for i in range(8)])
+        return list(chain.from_iterable(chunks))
+
+
+def _chunk(task: tuple[Truth, float, range]) -> list[Played]:
+    truth, base, seeds = task
+    return [play(truth, base, seed) for seed in seeds]
+
+
+EQUAL, WORSE, BETTER = Truth(name="equal"), Truth(name="10 % worse", lift=-0.1), Truth(name="10 % better", lift=0.1)
+INFLATED = Truth(name="equal, scores inflated", inflated=1.0)
+MATCHED = replace(INFLATED, name="the same, priority by quantiles", matched=True)
+SKEWED = Truth(name="equal, 51 % instead of 50 % of the leads", share=0.51)
+
+
+def share(played: Sequence[Played], end: str) -> float:
+    """Percent of rollouts that ended so."""
+    return 100 * sum(p.end == end for p in played) / len(played)
+
+
+def main() -> int:
+    """Simulate and judge; gives the exit code."""
+    rows, curves = [], {}
+    for base in (0.10,) if is_quick() else (0.05, 0.10, 0.20):
+        played = {truth.name: _many(truth, base) for truth in (EQUAL, WORSE, BETTER)}
+        rows += _main_rows(base, played)
+        curves[base] = played
+    rows += _attention_rows()
+    if not is_quick():
+        _plot(curves)
+    return report("rollout", "What a rollout decides, by simulation", rows, _notes())
+
+
+def _main_rows(base: float, played: dict[str, list[Played]]) -> list[Row]:
+    equal, worse, better = (played[truth.name] for truth in (EQUAL, WORSE, BETTER))
+    at = f"base {base:.0%}: "
+    used = median(p.exposed / p.planned for p in worse if p.end == "harm")
+    return [
+        Row(what=at + "planned leads a side", measured=equal[0].planned, unit=""),
+        Row(what=at + "equal, promoted", measured=share(equal, "full"), unit="%", bar=5, at_most=True),
+        Row(
+            what=at + "equal, stopped for harm by daily looks",
+            measured=share(equal, "harm"),
+            unit="%",
+            bar=5,
+            at_most=True,
+        ),
+        Row(what=at + "   by a chi-square test at every look", measured=_percent(p.naive_p for p in equal), unit="%"),
+        Row(
+            what=at + '   by "more than 10 % worse" at a look', measured=_percent(p.naive_rule for p in equal), unit="%"
+        ),
+        Row(what=at + "10 % worse, reached full", measured=share(worse, "full"), unit="%", bar=1, at_most=True),
+        Row(what=at + "10 % worse, stopped for harm", measured=share(worse, "harm"), unit="%"),
+        Row(
+            what=at + "   leads it answered by then, of the plan",
+            measured=100 * used,
+            unit="%",
+            bar=50,
+            at_most=True,
+        ),
+        Row(what=at + "10 % better, promoted", measured=share(better, "full"), unit="%", bar=80),
+    ]
+
+
+def _attention_rows() -> list[Row]:
+    inflated, matched, skewed = (_many(truth, 0.10) for truth in (INFLATED, MATCHED, SKEWED))
+    return [
+        Row(what="inflated scores, promoted", measured=share(inflated, "full"), unit="%"),
+        Row(what="   with priority by quantiles", measured=share(matched, "full"), unit="%", bar=5, at_most=True),
+        Row(what="   lift observed then, mean", measured=100 * float(np.mean([p.lift for p in matched])), unit="%"),
+        Row(what="51 % instead of 50 % of the leads: blocked", measured=share(skewed, "blocked"), unit="%", bar=95),
+        Row(what="   promoted", measured=share(skewed, "full"), unit="%", bar=0, at_most=True),
+    ]
+
+
+def _percent(flags: Iterable[bool]) -> float:
+    found = list(flags)
+    return 100 * sum(found) / len(found)
+
+
+def _notes() -> tuple[str, ...]:
+    return (
+        f"{RUNS:,} rollouts a row, seeds fixed; a rate of 5 % is known to {1.96 * np.sqrt(4.75 / RUNS) * 10:.1f} points.",
+        f"Default rules: {RULES.experiment.detectable_lift:.0%} lift to be seen with {RULES.experiment.power:.0%} power; "
+        f"a look each day for {DAYS_OF_TEST} days, outcomes {HORIZON_DAYS} days after the score, a canary before.",
+        "Leads answered count the canary, and those whose outcome is still to come.",
+        "The champion's score is a noisy view of each lead's chance; it takes out part of the variance (CUPED).",
+        f"Inflated: a team that can work {_WORKED:.0%} of the leads takes those marked high first; one that it does not get "
+        f"to converts {_UNWORKED:.0%} as often.",
+    )
+
+
+def _plot(curves: dict[float, dict[str, list[Played]]]) -> None:
+    mpl.use("agg")
+    figure, axes = plt.subplots(figsize=(8, 3.8), layout="constrained")
+    for base, played in curves.items():
+        stopped = sorted(p.exposed / p.planned for p in played[WORSE.name] if p.end == "harm")
+        axes.step(stopped, [100 * (i + 1) / RUNS for i in range(len(stopped))], where="post", label=f"base {base:.0%}")
+    axes.axvline(0.5, color="#9aa4b1", linestyle="--")
+    axes.set_xlabel("leads that the challenger answered, of the planned size of its side")
+    axes.set_ylabel("% of challengers stopped")
+    axes.set_title("A challenger that converts 10 % less", loc="left")
+    axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    figure.savefig(FOLDER / "rollout.png", dpi=120)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,200 @@
+"""An act of a rollout and everything that hangs on it, in the caller's transaction: the step, the route, the audit entry,
+the event, the post-mortem.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from leadgate.errors import RefusedError
+from leadgate.records import Route
+from leadgate.records import Stage as RouteStage
+from leadgate.rollout.decisions import Decision
+from leadgate.rollout.evidence import Evidence
+from leadgate.rollout.history import History, step_of
+from leadgate.rollout.routing import BUCKETS, Named, change
+from leadgate.rollout.routing import Act as RouteAct
+from leadgate.rollout.stages import ANSWERING, Act, Stage, State, move
+from leadgate.storage.postgres.audit import append_entry
+from leadgate.storage.postgres.connection import Connection
+from leadgate.storage.postgres.rollouts import add_event, add_step, end_rollout, event_is_known, open_post_mortem
+from leadgate.storage.postgres.routes import add_route, present_route
+
+CONTROLLER = "rollout controller"
+"""Who acts when nobody does."""
+
+_REMIND = timedelta(days=1)
+"""How often people are told that a stage is overdue."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Person:
+    """Who acts, when and why."""
+
+    name: str
+    at: datetime
+    """UTC."""
+    comment: str
+
+
+def carry_out(
+    connection: Connection,
+    history: History,
+    act: Act,
+    person: Person,
+    before: State,
+    *,
+    days: float = 0.0,
+    evidence: Evidence | None = None,
+    evidence_id: int | None = None,
+) -> tuple[State, Route | None]:
+    """Move a rollout and all that hangs on it; gives its state and the route that was put in force, if one was.
+
+    ``days`` is for an extension. Raises IllegalMoveError; then nothing was written.
+    """
+    after = move(before, act, person.at, days=days or history.rules.extension_days)
+    route = _reroute(connection, history, before, after, person, evidence)
+    number = len(history.steps) + 1
+    step = step_of(
+        history.rollout.rollout_id,
+        number,
+        after,
+        act=act,
+        at=person.at,
+        by=person.name,
+        comment=person.comment,
+        evidence_id=evidence_id,
+        route_epoch=route.epoch if route else None,
+    )
+    add_step(connection, step)
+    audit(
+        connection,
+        history,
+        f"rollout.{act}",
+        person,
+        {
+            "step": number,
+            "from": before.stage,
+            "to": after.stage,
+            "evidence_id": evidence_id,
+            "route_epoch": step.route_epoch,
+        },
+    )
+    _tell(connection, history, act, person, before, after)
+    if not after.alive:
+        end_rollout(connection, history.rollout.rollout_id, person.at)
+    if after.stage in ("rolled_back", "rolling_back") and before.stage != "rolling_back":
+        open_post_mortem(
+            connection,
+            rollout_id=history.rollout.rollout_id,
+            step=number,
+            at=person.at,
+            cause=person.comment,
+            evidence_id=evidence_id,
+        )
+    return after, route
+
+
+def _reroute(  # noqa: PLR0917  # private
+    connection: Connection,
+    history: History,
+    before: State,
+    after: State,
+    person: Person,
+    evidence: Evidence | None,
+) -> Route | None:
+    """Put the route of the new stage in force; None where it stays as it is."""
+    if after.stage == before.stage or (before.stage == "draft" and after.stage == "rejected"):
+        return None
+    rollout, rules = history.rollout, history.rules
+    present = present_route(connection, rollout.model_name)
+    if present is None:
+        raise RefusedError(f"Model {rollout.model_name!r} has no route; `leadgate serve` makes the first one.")
+    old = Named(version=rollout.champion, digest=rollout.champion_digest)
+    new = Named(version=rollout.challenger, digest=rollout.challenger_digest)
+    act = RouteAct(by=person.name, at=person.at, reason=f"rollout {rollout.rollout_id}: {person.comment}"[:2_000])
+    if after.stage in ("full", "rolled_back", "rejected"):
+        alone = new if after.stage == "full" else old
+        route = change(present, act, stage="full", champion=alone, challenger=None)
+    else:
+        stage, share = _share_of(after, history)
+        route = change(
+            present, act, stage=stage, champion=old, challenger=new, share=round(share * BUCKETS), salt=rollout.salt
+        )
+        if rules.priority == "quantiles" and after.stage in ANSWERING and evidence and evidence.scores:
+            # Both versions mark the same share of the leads high, so that neither takes the other's attention.
+            scores = evidence.scores
+            route = replace(route, challenger_high=scores.matched_high, challenger_medium=scores.matched_medium)
+    add_route(connection, route)
+    return route
+
+
+def _share_of(state: State, history: History) -> tuple[RouteStage, float]:
+    """Stage and share of the route of a stage in which two versions are there."""
+    rules = history.rules
+    shares: dict[Stage, tuple[RouteStage, float]] = {
+        "shadow": ("shadow", 0.0),
+        "canary": ("canary", rules.canary.share),
+        "ab_test": ("ab_test", rules.ab_test.share),
+        "rolling_back": ("canary", rules.gradual_rollback.share),
+    }
+    return shares[state.stage]
+
+
+def audit(connection: Connection, history: History, act: str, person: Person, details: dict[str, object]) -> None:
+    """Write an entry of the audit log."""
+    rollout = history.rollout
+    append_entry(
+        connection,
+        at=person.at,
+        actor=person.name,
+        act=act,
+        subject=f"rollout {rollout.rollout_id}",
+        details={
+            "model": rollout.model_name,
+            "champion": rollout.champion,
+            "challenger": rollout.challenger,
+            "comment": person.comment,
+            **details,
+        },
+    )
+
+
+def _tell(  # noqa: PLR0917  # private
+    connection: Connection, history: History, act: Act, person: Person, before: State, after: State
+) -> None:
+    """Leave the event that people are told of."""
+    rollout = history.rollout
+    back = after.stage in ("rolled_back", "rolling_back")
+    by_itself = person.name == CONTROLLER
+    where = after.stage if after.stage != before.stage else f"{after.stage} ({act.replace('_', ' ')})"
+    add_event(
+        connection,
+        at=person.at,
+        kind=f"rollout.{act}",
+        severity="red" if back and by_itself else "yellow" if back else "green",
+        subject=f"rollout {rollout.rollout_id}",
+        message=(
+            f"Version {rollout.challenger} of {rollout.model_name}: {before.stage} -> {where}, by {person.name}. "
+            f"{person.comment}"
+        ),
+        details={"from": before.stage, "to": after.stage, "by": person.name},
+    )
+
+
+def tell_overdue(connection: Connection, history: History, decision: Decision, now: datetime) -> None:
+    """Once a day, not at every look."""
+    subject = f"rollout {history.rollout.rollout_id}"
+    if event_is_known(connection, kind="rollout.overdue", subject=subject, since=now - _REMIND):
+        return
+    add_event(
+        connection,
+        at=now,
+        kind="rollout.overdue",
+        severity="yellow",
+        subject=subject,
+        message=(
+            f"Version {history.rollout.challenger} has been in stage {history.state.stage} for "
+            f"{history.state.days(now):.0f} days: {decision.reason}"
+        ),
+        details={"stage": history.state.stage},
+    )
