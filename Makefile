@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak check format lock bench bench-scorer bench-rollback bench-serving bench-servers clean
+.PHONY: help demo test soak check format lock bench bench-scorer bench-rollback bench-serving bench-servers bench-rollout clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -37,7 +37,7 @@ format: $(READY) ## put the code in its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-scorer bench-rollback bench-serving ## every figure in docs/benchmarks; QUICK=1 for a short form
+bench: bench-scorer bench-rollback bench-serving bench-rollout ## every figure in docs/benchmarks; QUICK=1 for a short form
 
 bench-scorer: $(READY) ## one lead in process: compiled against the library
 	$(BIN)/python benchmarks/scorer.py
@@ -47,6 +47,9 @@ bench-rollback: $(READY) ## route changes under load
 
 bench-serving: $(READY) ## requests a second of one worker, against servers and frameworks (needs wrk)
 	$(BIN)/python benchmarks/serving.py
+
+bench-rollout: $(READY) ## what a rollout decides of challengers whose truth is known
+	$(BIN)/python benchmarks/rollout.py
 
 bench-servers: $(READY) ## which server, and which way through it (needs wrk)
 	$(BIN)/python benchmarks/servers.py

@@ -38,12 +38,14 @@ from report import FOLDER, Row, is_quick, report
 Flags = npt.NDArray[np.bool_]
 Values = npt.NDArray[np.float64]
 
-RUNS = 40 if is_quick() else 1_000
+RUNS = 40 if is_quick() else 400
 RULES = RolloutRules()
 HORIZON_DAYS = 7
 DAYS_OF_TEST = 120
 """Traffic is such that the planned size takes as long."""
 CANARY_DAYS = 7
+_LAST_DAY = 170
+"""By then every rollout that is not blocked has ended."""
 START = datetime(2026, 1, 5, tzinfo=UTC)
 
 _WORKED, _UNWORKED = 0.25, 0.6
@@ -128,11 +130,11 @@ def play(truth: Truth, base: float, seed: int) -> Played:
     planned = design.leads_per_arm
     daily = round(2 * planned / DAYS_OF_TEST)
     state = State(stage="canary", since=START)
-    leads = draw(truth, base, daily * 400, rng, share=truth.share)
+    leads = draw(truth, base, daily * _LAST_DAY, rng, share=truth.share)
     early = draw(truth, base, daily * (CANARY_DAYS + 2), rng, share=RULES.canary.share)
     exposed, naive = 0, (False, False)
     trial = None
-    for day in range(1, 400):
+    for day in range(1, _LAST_DAY):
         now = START + timedelta(days=day)
         testing = state.stage == "ab_test"
         pool, since = (leads, day - CANARY_DAYS) if testing else (early, day)
@@ -315,14 +317,24 @@ def _main_rows(base: float, played: dict[str, list[Played]]) -> list[Row]:
 
 
 def _attention_rows() -> list[Row]:
-    inflated, matched, skewed = (_many(truth, 0.10) for truth in (INFLATED, MATCHED, SKEWED))
+    inflated, matched = (_many(truth, 0.10) for truth in (INFLATED, MATCHED))
     return [
         Row(what="inflated scores, promoted", measured=share(inflated, "full"), unit="%"),
         Row(what="   with priority by quantiles", measured=share(matched, "full"), unit="%", bar=5, at_most=True),
         Row(what="   lift observed then, mean", measured=100 * float(np.mean([p.lift for p in matched])), unit="%"),
-        Row(what="51 % instead of 50 % of the leads: blocked", measured=share(skewed, "blocked"), unit="%", bar=95),
-        Row(what="   promoted", measured=share(skewed, "full"), unit="%", bar=0, at_most=True),
+        *_mismatch_rows(),
     ]
+
+
+def _mismatch_rows() -> list[Row]:
+    """Whether leads that get lost on one side are noticed; the larger the plan, the smaller a mismatch it sees."""
+    rows = []
+    for base, bar in ((0.10, None), (0.05, 95.0)):
+        skewed = _many(SKEWED, base)
+        at = f"base {base:.0%}: 51 % instead of 50 % of the leads"
+        rows.append(Row(what=f"{at}, caught", measured=share(skewed, "blocked"), unit="%", bar=bar))
+        rows.append(Row(what=f"{at}, promoted", measured=share(skewed, "full"), unit="%", bar=0, at_most=True))
+    return rows
 
 
 def _percent(flags: Iterable[bool]) -> float:

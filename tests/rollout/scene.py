@@ -34,7 +34,7 @@ EASY: Mapping[str, Any] = {
     "sign_off": [],
     "gates": {
         **dict.fromkeys(("p95_ms", "p99_ms", "throughput", "error_rate", "memory_mb", "rating", "missing_rise")),
-        **dict.fromkeys(("auc", "precision", "recall", "calibration_error", "ab_auc", "quartile_shift")),
+        **dict.fromkeys(("auc", "precision", "recall", "calibration_error", "ab_auc", "quartile_shift", "degradation")),
     },
     "experiment": {"leads_per_arm": 100, "deal_size_margin": None, "days_to_close_margin": None},
 }

@@ -21,6 +21,7 @@ from leadgate.rollout.evidence import decode
 from leadgate.rollout.gates import judge
 from leadgate.rollout.stages import IllegalMoveError
 from leadgate.rollout.verdicts import Verdict
+from leadgate.storage.postgres.partitions import ensure_partitions
 from leadgate.storage.postgres.rollouts import judgements_of, post_mortems_of, rollouts_of, steps_of
 from leadgate.storage.postgres.routes import present_route, routes_of
 from scene import BEGAN, EASY, begin, counts, project_of, serve
@@ -274,25 +275,22 @@ def test_leads_met_before_the_test_are_left_out_of_it(database: str) -> None:
             n += 1
             serve(connection, project, day=n, leads=100)
             assert n < 60
+        before = n - 1  # the last day of the canary; its leads come again
         serve(connection, project, day=n + 1, leads=50)
-        connection.execute(
-            "INSERT INTO leadgate.prediction_logs SELECT gen_random_uuid(), p.scored_at + interval '3 days', p.lead_id,"
-            " p.model_name, p.model_version, p.variant, p.predicted_score, p.priority, p.features, p.latency_ms,"
-            " p.batch_size, p.request_id, (SELECT max(epoch) FROM leadgate.routes), p.shadow_version, p.shadow_score"
-            " FROM leadgate.prediction_logs p WHERE p.lead_id LIKE %s",
-            (f"D{n}-%",),
-        ) if partition(connection, BEGAN + timedelta(days=n + 3)) else None
-        judged = evaluate(connection, project, day(n + 4))
+        ensure_partitions(connection, [(BEGAN + timedelta(days=before + 5)).date()])
+        connection.execute(AGAIN, (f"D{before}-%",))
+        judged = evaluate(connection, project, day(before + 6))
         assert judged is not None
         trial = judged.evidence.experiment
     assert trial is not None
-    assert trial.control.exposed + trial.treatment.exposed == 50
+    assert trial.control.exposed + trial.treatment.exposed == 150
     assert trial.left_out == 100
 
 
-def partition(connection: psycopg.Connection, at: datetime) -> bool:
-    """Make room in the log for a day."""
-    from leadgate.storage.postgres.partitions import ensure_partitions  # noqa: PLC0415
-
-    ensure_partitions(connection, [at.date()])
-    return True
+AGAIN = """
+INSERT INTO leadgate.prediction_logs
+SELECT gen_random_uuid(), p.scored_at + interval '5 days', p.lead_id, p.model_name, p.model_version, p.variant,
+       p.predicted_score, p.priority, p.features, p.latency_ms, p.batch_size, p.request_id,
+       (SELECT max(epoch) FROM leadgate.routes), p.shadow_version, p.shadow_score
+FROM leadgate.prediction_logs p WHERE p.lead_id LIKE %s
+"""

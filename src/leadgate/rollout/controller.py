@@ -1,6 +1,7 @@
 """The controller: the only one that moves a rollout, and with it the route.
 
-An act and everything that follows from it is one transaction. Whoever moves a rollout holds the lock of its row, so two controllers move it once.
+An act and everything that follows from it is one transaction. Whoever moves a rollout holds the lock of its row, so two
+controllers move it once.
 """
 
 from collections.abc import Sequence

@@ -1,5 +1,6 @@
-"""An act of a rollout and everything that hangs on it, in the caller's transaction: the step, the route, the audit entry,
-the event, the post-mortem.
+"""An act of a rollout and everything that hangs on it, in the caller's transaction.
+
+The step, the route, the audit entry, the event, the post-mortem: all of them or none.
 """
 
 from dataclasses import dataclass, replace

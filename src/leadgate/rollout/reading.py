@@ -30,7 +30,7 @@ from leadgate.rollout.history import History
 from leadgate.rollout.stages import Stage
 from leadgate.stats.latency import quantile_of
 from leadgate.storage.postgres.connection import Connection
-from leadgate.storage.postgres.exposures import feature_counts, first_predictions
+from leadgate.storage.postgres.exposures import feature_counts, first_predictions, leads_of_routes
 from leadgate.storage.postgres.measurements import service_use
 from leadgate.storage.postgres.outcomes import last_outcomes
 from leadgate.storage.postgres.ratings import rating_figures
@@ -115,10 +115,11 @@ def _leads(connection: Connection, project: Project, history: History, now: date
 
     paired = firsts(rollout.started_at, history.first_epoch)
     every = firsts(rollout.started_at - timedelta(days=horizon), 0)
-    in_stage = pl.col("route_epoch").is_in(list(history.stage_epochs))
-    exposed = every.filter(in_stage)
-    seen = paired.filter(pl.col("route_epoch") >= min(history.stage_epochs, default=0)).height
-    return Leads(paired=paired, exposed=exposed, left_out=max(0, seen - exposed.height))
+    exposed = every.filter(pl.col("route_epoch").is_in(list(history.stage_epochs)))
+    answered = leads_of_routes(
+        connection, model_name=project.name, since=rollout.started_at, until=now, epochs=history.stage_epochs
+    )
+    return Leads(paired=paired, exposed=exposed, left_out=answered - exposed.height)
 
 
 def _scored(leads: Leads, history: History) -> int:

@@ -90,6 +90,15 @@ def first_predictions(
     )
 
 
+def leads_of_routes(
+    connection: Connection, *, model_name: str, since: datetime, until: datetime, epochs: Sequence[int]
+) -> int:
+    """How many leads were answered by some routes in a span."""
+    values = {"model_name": model_name, "since": since, "until": until, "epochs": list(epochs)}
+    row = connection.execute(statement("exposures", "leads_of_routes"), values).fetchone()
+    return int(row[0]) if row else 0
+
+
 def feature_counts(
     connection: Connection,
     *,

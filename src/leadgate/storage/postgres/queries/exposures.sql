@@ -21,6 +21,12 @@ COPY (
     ORDER BY lead_id, scored_at, prediction_id
 ) TO STDOUT (FORMAT csv, HEADER)
 
+-- leads_of_routes
+SELECT count(DISTINCT lead_id)
+FROM leadgate.prediction_logs
+WHERE model_name = %(model_name)s AND scored_at >= %(since)s AND scored_at <= %(until)s
+      AND route_epoch = ANY(%(epochs)s)
+
 -- feature_health
 -- Of the last leads in a span: how many values of each feature are missing, and how many are of no declared category.
 WITH leads AS (
