@@ -343,14 +343,17 @@ def _percent(flags: Iterable[bool]) -> float:
 
 
 def _notes() -> tuple[str, ...]:
+    asked = RULES.experiment
+    error = 196 * float(np.sqrt(0.05 * 0.95 / RUNS))
     return (
-        f"{RUNS:,} rollouts a row, seeds fixed; a rate of 5 % is known to {1.96 * np.sqrt(4.75 / RUNS) * 10:.1f} points.",
-        f"Default rules: {RULES.experiment.detectable_lift:.0%} lift to be seen with {RULES.experiment.power:.0%} power; "
-        f"a look each day for {DAYS_OF_TEST} days, outcomes {HORIZON_DAYS} days after the score, a canary before.",
+        f"{RUNS:,} rollouts a row, seeds fixed; a share of 5 % is known to {error:.1f} points.",
+        f"Rules: a lift of {asked.detectable_lift:.0%} to be seen with {asked.power:.0%} power; a look each day.",
+        f"Harm of a harmless challenger is to be found in at most {asked.harm_alpha:.0%}, over all looks.",
+        f"{DAYS_OF_TEST} days of leads, outcomes {HORIZON_DAYS} days after the score, {CANARY_DAYS} days of canary before.",
         "Leads answered count the canary, and those whose outcome is still to come.",
         "The champion's score is a noisy view of each lead's chance; it takes out part of the variance (CUPED).",
-        f"Inflated: a team that can work {_WORKED:.0%} of the leads takes those marked high first; one that it does not get "
-        f"to converts {_UNWORKED:.0%} as often.",
+        f"Inflated: the sales team can work {_WORKED:.0%} of the leads and takes those marked high first.",
+        f"A lead that it does not get to converts {_UNWORKED:.0%} as often.",
     )
 
 
