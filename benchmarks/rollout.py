@@ -349,7 +349,7 @@ def _notes() -> tuple[str, ...]:
         f"{RUNS:,} rollouts a row, seeds fixed; a share of 5 % is known to {error:.1f} points.",
         f"Rules: a lift of {asked.detectable_lift:.0%} to be seen with {asked.power:.0%} power; a look each day.",
         f"Harm of a harmless challenger is to be found in at most {asked.harm_alpha:.0%}, over all looks.",
-        f"{DAYS_OF_TEST} days of leads, outcomes {HORIZON_DAYS} days after the score, {CANARY_DAYS} days of canary before.",
+        f"{DAYS_OF_TEST} days of leads after {CANARY_DAYS} of canary; outcomes {HORIZON_DAYS} days after the score.",
         "Leads answered count the canary, and those whose outcome is still to come.",
         "The champion's score is a noisy view of each lead's chance; it takes out part of the variance (CUPED).",
         f"Inflated: the sales team can work {_WORKED:.0%} of the leads and takes those marked high first.",

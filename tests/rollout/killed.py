@@ -8,9 +8,9 @@ from itertools import count
 from typing import Any
 
 import psycopg
+from scene import project_of
 
 from leadgate.rollout.controller import evaluate
-from scene import project_of
 
 _made = count(1)
 _last = int(sys.argv[3])

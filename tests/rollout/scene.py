@@ -13,8 +13,8 @@ from leadgate.leads.rollout_rules import RolloutRules
 from leadgate.leads.schema import Feature, FeatureType, LeadSchema
 from leadgate.records import Outcome, Prediction
 from leadgate.rollout.controller import start
-from leadgate.rollout.moving import Person
 from leadgate.rollout.history import History
+from leadgate.rollout.moving import Person
 from leadgate.rollout.routing import Act, Named, first_route, has_challenger
 from leadgate.storage.postgres.connection import Connection
 from leadgate.storage.postgres.outcomes import record_outcomes

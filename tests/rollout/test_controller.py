@@ -11,20 +11,20 @@ from pathlib import Path
 import msgspec
 import psycopg
 import pytest
+from scene import BEGAN, EASY, begin, counts, project_of, serve
 
 from leadgate.errors import RefusedError
 from leadgate.leads.rollout_rules import RolloutRules
 from leadgate.rollout.controller import act_by_hand, alive, approve, evaluate
 from leadgate.rollout.decisions import decide
-from leadgate.rollout.moving import CONTROLLER, Person
 from leadgate.rollout.evidence import decode
 from leadgate.rollout.gates import judge
+from leadgate.rollout.moving import CONTROLLER, Person
 from leadgate.rollout.stages import IllegalMoveError
 from leadgate.rollout.verdicts import Verdict
 from leadgate.storage.postgres.partitions import ensure_partitions
 from leadgate.storage.postgres.rollouts import judgements_of, post_mortems_of, rollouts_of, steps_of
 from leadgate.storage.postgres.routes import present_route, routes_of
-from scene import BEGAN, EASY, begin, counts, project_of, serve
 
 KILLED = Path(__file__).parent / "killed.py"
 
@@ -166,7 +166,7 @@ def test_two_controllers_at_once_move_once(database: str) -> None:
 
 
 def test_a_controller_killed_between_any_two_statements_leaves_the_old_state_or_the_new(database: str) -> None:
-    """kill -9 before the 1st, 2nd, ... statement: never a step without its route, evidence, audit entry and event."""
+    """Kill -9 before the 1st, 2nd, ... statement: never a step without its route, evidence, audit entry and event."""
     with psycopg.connect(database) as connection:
         ready(connection)
     before = counts(database)

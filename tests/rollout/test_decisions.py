@@ -7,8 +7,8 @@ from typing import Any, get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from known import NOW, RULES, figure, good, quality, side, trial
+
 from leadgate.leads.rollout_rules import Bar, ExperimentRules, GateRules, LiveStage, RolloutRules
 from leadgate.records import Interval
 from leadgate.rollout.decisions import decide
@@ -38,7 +38,7 @@ def test_good_evidence_carries_a_challenger_to_the_next_stage(stage: LiveStage) 
 
 
 @pytest.mark.parametrize("stage", STAGES)
-@pytest.mark.parametrize("part", ["scored", "system", "paired", "scores", "data", "ratings", "experiment", "approvals"])
+@pytest.mark.parametrize("part", ("scored", "system", "paired", "scores", "data", "ratings", "experiment", "approvals"))
 def test_missing_evidence_never_promotes(stage: LiveStage, part: str) -> None:
     """Whatever part is not there: where a gate of the stage needs it, the challenger waits."""
     nothing: Any = () if part == "approvals" else None
@@ -78,7 +78,7 @@ def test_red_evidence_goes_back_in_one_evaluation(stage: LiveStage, data: st.Dat
     verdicts = [
         Verdict(
             gate=gate,
-            answer="fail" if gate in failing else data.draw(st.sampled_from(get_args(Answer)[:1] + ("wait",))),
+            answer="fail" if gate in failing else data.draw(st.sampled_from((*get_args(Answer)[:1], "wait"))),
             sentence="",
             red=red and gate in failing,
         )
@@ -113,7 +113,7 @@ def test_an_approval_of_an_earlier_visit_does_not_count() -> None:
 
 @pytest.mark.parametrize(
     ("value", "half", "said"),
-    [(0.86, 0.02, "pass"), (0.84, 0.02, "inconclusive"), (0.82, 0.02, "fail"), (0.85, 0.0, "pass")],
+    ((0.86, 0.02, "pass"), (0.84, 0.02, "inconclusive"), (0.82, 0.02, "fail"), (0.85, 0.0, "pass")),
 )
 def test_a_figure_fails_only_with_its_whole_interval(value: float, half: float, said: Answer) -> None:
     """AUC of at least 0.85: 0.84 give or take 0.02 is neither here nor there."""

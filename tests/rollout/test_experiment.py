@@ -23,7 +23,7 @@ def leads_of(days_ago: list[float], **columns: list[object]) -> pl.DataFrame:
         "lead_id": [f"L{i}" for i in range(n)],
         "scored_at": at,
         "variant": ["champion", "challenger"] * (n // 2) + ["champion"] * (n % 2),
-        "priority": ["low"] * n,
+        "priority": pl.Series(["low"] * n, dtype=pl.String),
         "champion_score": [0.3] * n,
         "challenger_score": [0.4] * n,
         **columns,
@@ -87,8 +87,10 @@ def analysed(leads: pl.DataFrame, planned: int = 5_000, **changes: object) -> Ex
 
 
 def test_a_version_that_only_speeds_leads_up_shows_no_lift_at_an_equal_rate_within_the_horizon() -> None:
-    """Half the days to convert (4 against 8, horizon 14): counted as they come it looks far better; matured, it shows what
-    is true within the horizon, 97 % against 83 % of the final rate."""
+    """Half the days to convert, 4 against 8: what is true within 14 days is 97 % against 83 % of the final rate.
+
+    Counted as the conversions come in, it would look far better than that.
+    """
     leads = many(40_000, (0.3, 0.3), (8.0, 4.0), np.random.default_rng(5))
     found = analysed(leads)
     expected = (1 - np.exp(-HORIZON / 4)) / (1 - np.exp(-HORIZON / 8))
@@ -116,7 +118,7 @@ def test_the_planned_test_rests_on_the_first_leads_and_is_the_same_at_a_later_lo
 
 
 def test_the_champions_score_takes_variance_out_and_leaves_the_difference() -> None:
-    """With a covariate that explains a share R2 of the outcomes' variance, 1 - R2 of it is left (Deng and others, 2013)."""
+    """A covariate that explains a share R2 of the outcomes' variance leaves 1 - R2 of it (Deng and others, 2013)."""
     rng = np.random.default_rng(8)
     n = 20_000
     chance = [rng.beta(1, 4, n) for _ in range(2)]

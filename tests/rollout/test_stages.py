@@ -46,7 +46,7 @@ def test_the_only_way_to_full_is_through_every_stage(walk: list[Act]) -> None:
 
 
 @pytest.mark.parametrize("stage", sorted({stage for stage, _ in MOVES} - OVER - {"draft"}))
-@pytest.mark.parametrize("paused", [False, True])
+@pytest.mark.parametrize("paused", (False, True))
 def test_every_live_stage_can_be_rolled_back_also_while_paused(stage: Stage, paused: bool) -> None:
     """There is no stage in which a bad model is stuck."""
     state = State(stage=stage, since=NOW, paused_at=NOW if paused else None)
