@@ -33,7 +33,13 @@ def figure(value: float, half: float = 0.01) -> Figure:
 
 def quality(auc: float = 0.9, *, error: float = 0.02) -> Quality:
     """Figures of a version."""
-    return Quality(auc=figure(auc), precision=figure(0.85), recall=figure(0.84), calibration_error=figure(error))
+    return Quality(
+        auc=figure(auc),
+        precision=figure(0.85),
+        recall=figure(0.84),
+        top_precision=figure(0.7),
+        calibration_error=figure(error),
+    )
 
 
 def side(matured: int = 25_000, conversions: int = 2_500) -> Side:

@@ -179,6 +179,6 @@ def test_paired_quality_needs_both_scores_and_a_matured_outcome() -> None:
     leads = leads_of([20.0] * 6, challenger_score=[0.4, None, 0.4, 0.4, 0.4, 0.4])
     outcomes = outcomes_of({f"L{i}": (i % 2 == 0, 15) for i in range(5)})
     joined = with_outcomes(leads, outcomes, NOW, HORIZON, silence_is_loss=False)
-    found = paired_quality(joined, 0.5, np.random.default_rng(1))
+    found = paired_quality(joined, 0.5, 0.5, np.random.default_rng(1))
     assert found is not None
     assert (found.leads, found.conversions) == (4, 3)

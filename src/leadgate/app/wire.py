@@ -4,7 +4,7 @@ import getpass
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -42,6 +42,8 @@ class Home:
 
     folder: Path
     settings: "Settings"
+    own_clock: Clock | None = None
+    """Instead of this machine's clock, where weeks are played in minutes."""
 
     @cached_property
     def project(self) -> "Project":
@@ -118,8 +120,14 @@ class Home:
     @property
     def clock(self) -> Clock:
         """The clock of this process."""
+        if self.own_clock is not None:
+            return self.own_clock
         shift = timedelta(days=self.settings.clock_shift_days)
         return lambda: datetime.now(UTC) + shift
+
+    def on(self, clock: Clock) -> "Home":
+        """The same project with another clock."""
+        return replace(self, own_clock=clock)
 
     @property
     def author(self) -> str:

@@ -9,20 +9,25 @@ from leadgate.rollout.evidence import Figure, LeadDelta, PairedEvidence, Quality
 from leadgate.stats.auc import compare_auc
 from leadgate.stats.calibration import calibration_error
 from leadgate.stats.classification import classify
+from leadgate.stats.proportions import wilson
 
 _SHOWN = 10
 """Leads with the largest differences that are listed."""
-_RESAMPLES = 400
-"""For the interval of the calibration's difference; 200 are the usual least for a 95 % interval."""
+_MANY = 10_000
+_RESAMPLES, _FEWER_RESAMPLES = 200, 50
+"""For the intervals of calibration errors, which are narrow where there are many leads."""
 
 Scores = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 
-def paired_quality(leads: pl.DataFrame, decision: float, rng: np.random.Generator) -> PairedEvidence | None:
+def paired_quality(
+    leads: pl.DataFrame, decision: float, capacity: float, rng: np.random.Generator
+) -> PairedEvidence | None:
     """The figures of both versions on matured leads; None without any.
 
-    ``leads`` has won, champion_score, challenger_score. ``decision`` is the threshold of precision and recall.
+    ``leads`` has won, champion_score, challenger_score. ``decision`` is the threshold of precision and recall,
+    ``capacity`` the share of the leads that the sales team can work.
     """
     known = leads.filter(
         pl.col("matured")
@@ -34,13 +39,15 @@ def paired_quality(leads: pl.DataFrame, decision: float, rng: np.random.Generato
         return None
     won = known["won"].to_numpy().astype(bool)
     old, new = known["champion_score"].to_numpy(), known["challenger_score"].to_numpy()
+    errors = _calibration_errors(won, (old, new), rng)
+    difference = (errors[0][1] - errors[0][0], errors[1][:, 1] - errors[1][:, 0])
     return PairedEvidence(
         leads=known.height,
         conversions=int(won.sum()),
-        champion=_quality(won, old, decision, rng),
-        challenger=_quality(won, new, decision, rng),
+        champion=_quality(won, old, decision, capacity, _basic(errors[0][0], errors[1][:, 0], least=0.0)),
+        challenger=_quality(won, new, decision, capacity, _basic(errors[0][1], errors[1][:, 1], least=0.0)),
         auc_difference=_auc_difference(won, old, new),
-        calibration_difference=_calibration_difference(won, old, new, rng),
+        calibration_difference=_basic(*difference, least=-1.0),
         decision=decision,
     )
 
@@ -83,16 +90,21 @@ def matching_threshold(old: Scores, new: Scores, threshold: float) -> float:
     return float(np.quantile(new, 1 - share, method="higher"))
 
 
-def _quality(won: Flags, score: Scores, decision: float, rng: np.random.Generator) -> Quality:
+def _quality(won: Flags, score: Scores, decision: float, capacity: float, calibration: Figure) -> Quality:
     found = classify(won, score, decision)
-    error = calibration_error(won, score)
-    draws = [calibration_error(won[i], score[i]) for i in _resamples(len(won), rng)]
     return Quality(
         auc=None if found.auc is None else Figure(value=found.auc, interval=found.auc_interval),
         precision=None if found.precision is None else Figure(value=found.precision, interval=found.precision_interval),
         recall=None if found.recall is None else Figure(value=found.recall, interval=found.recall_interval),
-        calibration_error=Figure(value=error, interval=_basic(error, draws, least=0.0)),
+        top_precision=_top_precision(won, score, capacity),
+        calibration_error=calibration,
     )
+
+
+def _top_precision(won: Flags, score: Scores, capacity: float) -> Figure:
+    top = max(1, round(capacity * len(score)))
+    hits = int(won[np.argsort(-score, kind="stable")[:top]].sum())
+    return Figure(value=hits / top, interval=wilson(hits, top))
 
 
 def _auc_difference(won: Flags, old: Scores, new: Scores) -> Figure | None:
@@ -102,24 +114,27 @@ def _auc_difference(won: Flags, old: Scores, new: Scores) -> Figure | None:
     return Figure(value=found.difference, interval=found.interval)
 
 
-def _calibration_difference(won: Flags, old: Scores, new: Scores, rng: np.random.Generator) -> Figure:
-    draws = [calibration_error(won[i], new[i]) - calibration_error(won[i], old[i]) for i in _resamples(len(won), rng)]
-    value = calibration_error(won, new) - calibration_error(won, old)
-    return Figure(value=value, interval=_basic(value, draws, least=-1.0))
+def _calibration_errors(
+    won: Flags, scores: tuple[Scores, Scores], rng: np.random.Generator
+) -> tuple[tuple[float, float], Scores]:
+    """Of both versions, and on resamples of the leads, shape (resamples, 2)."""
+    n = len(won)
+    found = calibration_error(won, scores[0]), calibration_error(won, scores[1])
+    draws = np.empty((_RESAMPLES if n <= _MANY else _FEWER_RESAMPLES, 2))
+    for draw in draws:
+        chosen = rng.integers(0, n, n)
+        draw[:] = [calibration_error(won[chosen], score[chosen]) for score in scores]
+    return found, draws
 
 
-def _basic(value: float, draws: list[float], *, least: float) -> Interval:
-    """The basic bootstrap interval (Davison & Hinkley 1997, 5.2).
+def _basic(value: float, draws: Scores, *, least: float) -> Figure:
+    """With the basic bootstrap interval (Davison & Hinkley 1997, 5.2).
 
     Chance alone lifts a calibration error, and resampling lifts it once more, which the reflection takes back.
     """
     low, high = np.quantile(draws, (0.025, 0.975))
-    return Interval(low=max(least, float(2 * value - high)), high=max(least, float(2 * value - low)))
-
-
-def _resamples(n: int, rng: np.random.Generator) -> list[npt.NDArray[np.int64]]:
-    most = 20_000
-    return [rng.integers(0, n, min(n, most)) for _ in range(_RESAMPLES if n <= most else _RESAMPLES // 4)]
+    interval = Interval(low=max(least, float(2 * value - high)), high=max(least, float(2 * value - low)))
+    return Figure(value=value, interval=interval)
 
 
 def _spearman(old: Scores, new: Scores) -> float | None:

@@ -48,6 +48,8 @@ class Quality:
     auc: Figure | None
     precision: Figure | None
     recall: Figure | None
+    top_precision: Figure
+    """Of the leads with the highest scores, as many as the sales team can work, the share that converted."""
     calibration_error: Figure
 
 

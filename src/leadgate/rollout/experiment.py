@@ -236,7 +236,6 @@ def _segments(leads: pl.DataFrame, segments: tuple[str, ...], rules: ExperimentR
             harmed=found.harmed,
         )
         for found in compare_segments(arms, q=rules.alpha)
-        if found.two_arms is not None and found.adjusted_p is not None
     )
 
 

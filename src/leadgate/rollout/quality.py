@@ -54,7 +54,11 @@ def auc_against_champion(evidence: Evidence, rules: RolloutRules) -> Verdict | N
 
 
 def degradation(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
-    """Whether a figure is much worse than the champion's on the same leads (guard)."""
+    """Whether a figure is much worse than the champion's on the same leads (guard).
+
+    The ranking as a whole, and the leads that the sales team can work: as many by either version. Precision at a fixed
+    score would blame a version for calling more leads, which its recall would praise.
+    """
     share, gate = rules.gates.degradation, "no figure much worse"
     if share is None:
         return None
@@ -113,7 +117,6 @@ def _immature(gate: str, evidence: Evidence, rules: RolloutRules) -> Verdict | N
 def _pairs(champion: Quality, challenger: Quality) -> Sequence[tuple[str, Figure, Figure]]:
     named = (
         ("AUC", champion.auc, challenger.auc),
-        ("precision", champion.precision, challenger.precision),
-        ("recall", champion.recall, challenger.recall),
+        ("precision of the top leads", champion.top_precision, challenger.top_precision),
     )
     return [(name, old, new) for name, old, new in named if old is not None and new is not None]

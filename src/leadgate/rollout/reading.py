@@ -76,7 +76,7 @@ def gather(connection: Connection, project: Project, history: History, now: date
         state=state,
         scored=None if leads is None else _scored(leads, history),
         system=part("measurements", lambda: _system(connection, state.since, now)),
-        paired=None if leads is None else _paired(leads, project, rng),
+        paired=None if leads is None else _paired(leads, project, rules, rng),
         scores=None if leads is None else _scores(leads, project, rules),
         data=part("features", lambda: _features(connection, project, history, now)),
         ratings=part("ratings", lambda: _ratings(connection, project, state.since, now)),
@@ -132,8 +132,8 @@ def _scored(leads: Leads, history: History) -> int:
     return int((leads.exposed["variant"] == "challenger").sum())
 
 
-def _paired(leads: Leads, project: Project, rng: np.random.Generator) -> PairedEvidence | None:
-    return paired_quality(leads.paired, project.thresholds.decision, rng)
+def _paired(leads: Leads, project: Project, rules: RolloutRules, rng: np.random.Generator) -> PairedEvidence | None:
+    return paired_quality(leads.paired, project.thresholds.decision, rules.capacity, rng)
 
 
 def _scores(leads: Leads, project: Project, rules: RolloutRules) -> ScoresEvidence | None:

@@ -1,5 +1,6 @@
 """Leads of a business-to-business CRM whose truth is known (quiet)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -47,15 +48,25 @@ class SimulatedLeads:
 
 
 def simulate_leads(
-    n: int, rng: np.random.Generator, start: datetime, days: float, *, first_number: int = 0
+    n: int,
+    rng: np.random.Generator,
+    start: datetime,
+    days: float,
+    *,
+    first_number: int = 0,
+    mix: Callable[[pl.DataFrame], pl.DataFrame] | None = None,
+    truth: Callable[[pl.DataFrame], Values] = true_probability,
 ) -> SimulatedLeads:
     """Draw ``n`` leads that came in during ``days`` days from ``start`` (UTC).
 
     Ids follow the time and go on from ``first_number``, the leads that were there before: L-000001 is the first. The
-    same state of ``rng`` gives the same leads.
+    same state of ``rng`` gives the same leads. ``mix`` changes the complete leads before ``truth`` gives their
+    probabilities: a world that drifts.
     """
     complete = _complete(n, rng)
-    probability = true_probability(complete)
+    if mix is not None:
+        complete = mix(complete)
+    probability = truth(complete)
     converted = rng.random(n) < probability
     size = complete["company_size"].to_numpy()
     frame = pl.DataFrame(
