@@ -52,6 +52,7 @@ SHELL = {
 }
 
 QUIET = {
+    "chain.py",
     "compiled/",
     "errors.py",
     "leads/",

@@ -9,6 +9,7 @@ import polars as pl
 from leadgate.app.wire import Home
 from leadgate.errors import RefusedError
 from leadgate.storage.archive import add_to_archive, archived_days, archived_rows, settle_archive
+from leadgate.storage.postgres.audit import append_entry
 from leadgate.storage.postgres.connection import Connection
 from leadgate.storage.postgres.retention import (
     LoggedDay,
@@ -103,27 +104,37 @@ def retain(
     # Each statement for itself: an open transaction would hold the locks of every day until the last one.
     connection.autocommit = True
     serialise_retentions(connection)
-    facts = {"exported_by": by, "exported_at": now.isoformat()}
     retained = []
     for day in logged_days(connection):
         if day.day < before:
             step(f"exporting {day.day}")
-            retained.append(_retain_day(connection, uri, day, facts))
+            retained.append(_retain_day(connection, uri, day, by=by, now=now))
     return retained
 
 
-def _retain_day(connection: Connection, uri: str, day: LoggedDay, facts: dict[str, str]) -> RetainedDay:
+def _retain_day(connection: Connection, uri: str, day: LoggedDay, *, by: str, now: datetime) -> RetainedDay:
+    facts = {"exported_by": by, "exported_at": now.isoformat()}
     added = 0
     for _ in range(_TRIES):
         rows, news = _export(connection, uri, day.day, facts)
         added += news
         settle_archive()
-        if drop_day(connection, day, rows=rows):
+        if _drop(connection, uri, day, rows=rows, by=by, now=now):
             return RetainedDay(day=day.day, rows=rows, added=added, freed=day.size)
     raise RefusedError(
         f"Predictions of {day.day} keep coming into the log, or it holds a prediction twice, so it was exported and "
         "not dropped; run the command again when the spool is drained, nothing is exported twice."
     )
+
+
+def _drop(connection: Connection, uri: str, day: LoggedDay, *, rows: int, by: str, now: datetime) -> bool:
+    """Drop a day and write that down: both or neither."""
+    with connection.transaction():
+        dropped = drop_day(connection, day, rows=rows)
+        if dropped:
+            about, what = f"day {day.day}", {"rows": rows, "bytes": day.size, "archive": uri}
+            append_entry(connection, at=now, actor=by, act="log.retain", subject=about, details=what)
+    return dropped
 
 
 def _export(connection: Connection, uri: str, day: date, facts: dict[str, str]) -> tuple[int, int]:

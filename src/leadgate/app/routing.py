@@ -2,14 +2,17 @@
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from leadgate.app.wire import Home
 from leadgate.errors import LeadgateError, RefusedError
 from leadgate.models.bundles import fetch, load_bundle
 from leadgate.models.promoting import promote as point_alias
-from leadgate.models.registry import Alias, Version
+from leadgate.models.registry import Alias, Registry, Version
 from leadgate.records import Route, Stage
 from leadgate.scoring.routing import BUCKETS, Act, Named, back, change, first_route
+from leadgate.storage.postgres.audit import append_entry
+from leadgate.storage.postgres.connection import Connection
 from leadgate.storage.postgres.routes import add_route, present_route, routes_of
 
 
@@ -23,7 +26,7 @@ def route_in_force(home: Home) -> Route:
         if champion is None:
             raise RefusedError(f"Model {home.project.name!r} has no champion yet; make one with `leadgate train`.")
         route = first_route(home.project.name, _named(champion), _act(home, "the first route: the registry's champion"))
-        add_route(connection, route)
+        _put(connection, "route.first", route)
     return route
 
 
@@ -46,7 +49,7 @@ def set_route(
         salt=(present.salt if same_rollout and present.salt else secrets.token_hex(8)) if second else "",
     )
     with home.connection() as connection:
-        add_route(connection, route)
+        _put(connection, "route.set", route)
     return route
 
 
@@ -57,13 +60,15 @@ def roll_back(home: Home, *, to: str | None, reason: str) -> Route:
         if not history:
             raise RefusedError(f"Model {home.project.name!r} has no route yet; there is nothing to go back to.")
         route = back(history, _act(home, reason), to=to)
-        add_route(connection, route)
+        _put(connection, "route.roll_back", route)
     return route
 
 
 def promote(home: Home, which: str, to: str) -> str:
     """Make a version champion or challenger; a champion answers every lead from now on. Gives the sentence to say."""
+    before = _aliases(home.registry)
     said = point_alias(home.registry, which, to, by=home.author, at=home.clock())
+    write_aliases(home, "model.promote", before, reason="by hand")
     if to != "champion":
         return said
     version = home.registry.find(which)
@@ -82,15 +87,40 @@ def follow_route(home: Home, route: Route) -> str | None:
     registry = home.registry
     aliases: tuple[tuple[Alias, str | None], ...] = (("champion", route.champion), ("challenger", route.challenger))
     try:
+        before = _aliases(registry)
         for alias, version in aliases:
             holder = next((v for v in registry.versions() if alias in v.aliases), None)
             if version is not None and (holder is None or holder.version != version):
                 registry.point(alias, registry.find(version), by=route.changed_by, at=route.changed_at)
             elif alias == "challenger" and version is None and holder is not None and holder.version == route.champion:
                 registry.drop("challenger")
+        write_aliases(home, "model.follow_route", before, reason=f"route {route.epoch}")
     except LeadgateError as error:
         return str(error)
     return None
+
+
+def write_aliases(home: Home, act: str, before: dict[Alias, str | None], *, reason: str) -> None:
+    """Write down which versions the registry's aliases name now, if they named others before."""
+    after = _aliases(home.registry)
+    if after != before:
+        about, what = f"model {home.project.name}", {"before": before, "after": after, "reason": reason}
+        with home.connection() as connection:
+            append_entry(connection, at=home.clock(), actor=home.author, act=act, subject=about, details=what)
+
+
+def _aliases(registry: Registry) -> dict[Alias, str | None]:
+    versions = registry.versions()
+    aliases: tuple[Alias, ...] = ("champion", "challenger")
+    return {alias: next((v.version for v in versions if alias in v.aliases), None) for alias in aliases}
+
+
+def _put(connection: Connection, act: str, route: Route) -> None:
+    """Put a route in force and write that down: both or neither."""
+    with connection.transaction():
+        add_route(connection, route)
+        about, what = f"model {route.model_name}", asdict(route)
+        append_entry(connection, at=route.changed_at, actor=route.changed_by, act=act, subject=about, details=what)
 
 
 def _staged(home: Home, which: str) -> Version:

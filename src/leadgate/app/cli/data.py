@@ -24,12 +24,14 @@ def import_(
     Bad rows go to the quarantine, with row, column, value and reason; above imports.quarantine_limit (1 % unless
     leadgate.yaml says otherwise) nothing is imported. Importing a file again adds nothing twice.
     """
+    from leadgate.app.auditing import write_snapshot  # noqa: PLC0415
     from leadgate.leads.importing import import_leads  # noqa: PLC0415
 
     home = open_home(project)
     config = home.project
     with progress() as step, home.connection() as connection:
         report = import_leads(connection, home.snapshots_uri, config, file=file, now=home.clock(), step=step)
+        write_snapshot(connection, home, report)
     if as_json:
         print_json(report)
         return

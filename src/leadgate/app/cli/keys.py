@@ -41,6 +41,7 @@ def create(
     score: score leads. outcomes: report outcomes. read: ask for scores, health and figures. operate: change the route.
     approve: approve versions. Running workers know the key within a second.
     """
+    from leadgate.storage.postgres.audit import append_entry  # noqa: PLC0415
     from leadgate.storage.postgres.keys import add_key  # noqa: PLC0415
 
     home = open_home(project)
@@ -57,8 +58,11 @@ def create(
         expires_at=None if expires is None else _expiry(expires, now),
         revoked_at=None,
     )
-    with home.connection() as connection:
+    with home.connection() as connection, connection.transaction():
         add_key(connection, key)
+        append_entry(
+            connection, at=now, actor=home.author, act="key.create", subject=f"key {key.key_id}", details=_shown(key)
+        )
     token = token_of(key.key_id, secret)
     if as_json:
         print_json({"key": _shown(key), "token": token})
@@ -110,12 +114,17 @@ def revoke(
     as_json: AsJson = False,
 ) -> None:
     """End a key. Running workers refuse it within a second."""
+    from leadgate.storage.postgres.audit import append_entry  # noqa: PLC0415
     from leadgate.storage.postgres.keys import all_keys, revoke_key  # noqa: PLC0415
 
     home = open_home(project)
-    with home.connection() as connection:
+    now = home.clock()
+    with home.connection() as connection, connection.transaction():
         key = _find(all_keys(connection), which)
-        revoked = revoke_key(connection, key.key_id, home.author, home.clock())
+        revoked = revoke_key(connection, key.key_id, home.author, now)
+        if revoked:
+            about, what = f"key {key.key_id}", {"name": key.name}
+            append_entry(connection, at=now, actor=home.author, act="key.revoke", subject=about, details=what)
     if as_json:
         print_json({"key_id": key.key_id, "name": key.name, "revoked_now": revoked})
     elif revoked:

@@ -25,11 +25,13 @@ def import_(
     as_json: AsJson = False,
 ) -> None:
     """Record outcomes; a correction is a later row. The same file again adds nothing."""
+    from leadgate.app.auditing import write_outcomes  # noqa: PLC0415
     from leadgate.outcomes.delivery import import_outcomes  # noqa: PLC0415
 
     home = open_home(project)
-    with home.connection() as connection:
+    with home.connection() as connection, connection.transaction():
         recorded = import_outcomes(connection, file, home.clock())
+        write_outcomes(connection, home, file, recorded)
     if as_json:
         print_json(recorded)
         return

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from leadgate import __version__
-from leadgate.app.cli import data, db, keys, logs, models, outcomes, route
+from leadgate.app.cli import audit, data, db, keys, logs, models, outcomes, route
 from leadgate.app.cli.options import HERE, AsJson, ProjectDir, one_of
 from leadgate.app.cli.output import console, errors, moment, print_json, print_table, progress, share, with_interval
 from leadgate.app.cli.route import put_in_force
@@ -31,6 +31,7 @@ app.add_typer(outcomes.app, name="outcomes")
 app.add_typer(route.app, name="route")
 app.add_typer(keys.app, name="keys")
 app.add_typer(logs.app, name="logs")
+app.add_typer(audit.app, name="audit")
 app.add_typer(db.app, name="db")
 
 
@@ -94,6 +95,7 @@ def train(
     The first version becomes champion; a later one becomes challenger and is compared with the champion on the same
     hold-out leads.
     """
+    from leadgate.app.auditing import write_registered  # noqa: PLC0415
     from leadgate.app.starting import with_model  # noqa: PLC0415
     from leadgate.models.training import train as train_version  # noqa: PLC0415
 
@@ -110,6 +112,7 @@ def train(
             now=home.clock(),
             step=step,
         )
+    write_registered(home, trained)
     if as_json:
         print_json(trained)
     else:

@@ -21,6 +21,8 @@ def upgrade() -> None:
     _create_post_mortems()
     _create_rollout_steps()
     _widen_routes()
+    _guard_append_only_tables()
+    _create_writer()
 
 
 def _create_audit_log() -> None:
@@ -291,3 +293,67 @@ def _widen_routes() -> None:
         ),
         schema="leadgate",
     )
+
+
+def _guard_append_only_tables() -> None:
+    """Refuse to change or remove a row, whoever asks: the table's owner has to switch the trigger off first."""
+    op.execute("""
+        CREATE FUNCTION leadgate.refuse_change() RETURNS trigger
+        LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+        BEGIN
+            RAISE EXCEPTION USING
+                ERRCODE = 'restrict_violation',
+                MESSAGE = format('%I.%I is append-only, %s is refused', TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP),
+                HINT = 'What was written stays; write a new row that says what holds now.';
+        END
+        $$
+    """)
+    for table in ("audit_log", "rollout_approvals", "rollout_evidence", "rollout_steps", "routes"):
+        op.execute(f"""
+            CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON leadgate.{table}
+            FOR EACH STATEMENT EXECUTE FUNCTION leadgate.refuse_change()
+        """)
+
+
+APPENDED = (
+    "audit_log, routes, rollouts, rollout_steps, rollout_evidence, rollout_approvals, post_mortems, events, imports, "
+    "quarantined_rows, prediction_logs, spool_segments, api_keys, idempotent_answers, lead_outcomes, sales_ratings, "
+    "service_measurements"
+)
+
+CHANGED = {
+    "api_keys": "UPDATE (revoked_at, revoked_by)",
+    "events": "UPDATE (delivered_at)",
+    "idempotent_answers": "UPDATE, DELETE",
+    "post_mortems": "UPDATE (closed_at, closed_by, findings)",
+    "rollouts": "UPDATE (ended_at)",
+    "spool_segments": "DELETE",
+}
+"""All that a service has to change or remove. Nothing of it is append-only."""
+
+
+def _create_writer() -> None:
+    """Make the role of a service, which can append to the records and cannot change them.
+
+    Roles belong to the whole server: another database's migration may have made it, or may be making it now. Who may
+    not make roles goes on without; `leadgate audit verify` says so.
+    """
+    op.execute("""
+        DO $$
+        BEGIN
+            IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'leadgate_writer') THEN
+                CREATE ROLE leadgate_writer NOLOGIN;
+            END IF;
+        EXCEPTION
+            WHEN duplicate_object OR unique_violation OR insufficient_privilege THEN NULL;
+        END
+        $$
+    """)
+    found = op.get_bind().execute(sa.text("SELECT FROM pg_roles WHERE rolname = 'leadgate_writer'")).first()
+    if found is not None:
+        op.execute("GRANT USAGE ON SCHEMA leadgate TO leadgate_writer")
+        op.execute("GRANT SELECT ON ALL TABLES IN SCHEMA leadgate TO leadgate_writer")
+        for table in APPENDED.split(", "):
+            op.execute(f"GRANT INSERT ON leadgate.{table} TO leadgate_writer")
+        for table, rights in CHANGED.items():
+            op.execute(f"GRANT {rights} ON leadgate.{table} TO leadgate_writer")

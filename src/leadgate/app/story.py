@@ -1,0 +1,142 @@
+"""The demo's rollouts: a good challenger goes the whole way, a bad one comes back, on a clock that runs fast."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+from rich.progress import Progress
+
+from leadgate.app.playing import Played, SimulatedClock, play
+from leadgate.app.rollouts import approve, evaluate, start
+from leadgate.app.wire import Home
+from leadgate.rollout.controller import Judged, look
+from leadgate.simulator.team import Team
+from leadgate.simulator.world import BrokenSegment, World
+from leadgate.storage.postgres.ratings import Rating, add_rating
+
+SALES = "Sam (sales operations)"
+"""Who signs off in the story."""
+
+RULES: dict[str, Any] = {
+    "outcomes": {"window_days": 7, "silence_means": "not_converted"},
+    "rollout": {
+        "priority": "quantiles",
+        "gates": {
+            "auc": {"at_least": 0.98, "of": "champion"},
+            "ab_auc": {"at_least": 0.98, "of": "champion"},
+            "precision": None,
+            "recall": None,
+        },
+        "experiment": {"leads_per_arm": 4_000},
+    },
+}
+"""What the team adds to leadgate.yaml: a short sales cycle, its own thresholds, a test of a size that fits ten weeks."""
+
+WORLD = World(leads_a_day=700, days_to_decide=2.0, given_up_days=6.5, team=Team(capacity=350, gain=1.2, floor=0.6))
+BROKEN = BrokenSegment(feature="region", value="North America", factor=0.25)
+"""The bad challenger sells less where most leads are; no shadow can see that, only leads that it answers."""
+
+_LONGEST_DAYS = 84
+_SIGN_OFF_DAYS = 14
+_RATING_DAYS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """A turn of the story."""
+
+    day: int
+    """Of its rollout."""
+    at: datetime
+    challenger: str
+    what: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """A rollout from its start to its end."""
+
+    turns: tuple[Turn, ...]
+    end: str
+    """Its last stage."""
+    leads: int
+    """Scored in its weeks."""
+
+
+def tell(
+    home: Home, challenger: str, *, seed: int, first_number: int, broken: bool = False, progress: Progress
+) -> Told:
+    """Send a version on its way and play the world until its rollout is over."""
+    clock = home.clock
+    assert isinstance(clock, SimulatedClock)
+    began = clock()
+    history = start(home, challenger, reason="the demo's challenger")
+    turns = [Turn(day=0, at=began, challenger=challenger, what="start: shadow", why="scores every lead, answers none")]
+    task = progress.add_task(f"   version {challenger}: week 1", total=_LONGEST_DAYS)
+    ended: list[str] = []
+
+    def evening(now: datetime) -> None:
+        if ended:
+            return
+        day = round((now - began) / timedelta(days=1))
+        progress.update(task, completed=day, description=f"   version {challenger}: week {day // 7 + 1}")
+        _people(home, day, now)
+        judged = evaluate(home)
+        if judged is None or judged.decision.act == "hold":
+            return
+        turns.append(_turn(judged, challenger, day, now))
+        if not judged.after.alive:
+            ended.append(judged.after.stage)
+
+    world = replace(WORLD, first_number=first_number, broken_segment=BROKEN if broken else None)
+    played = _until(home, world, ended, evening, np.random.default_rng(seed))
+    progress.remove_task(task)
+    return Told(turns=tuple(turns), end=ended[0] if ended else history.state.stage, leads=played)
+
+
+def _until(home: Home, world: World, ended: list[str], evening: Any, rng: np.random.Generator) -> int:
+    """Play week by week until the rollout is over."""
+    state, leads = None, 0
+    for _ in range(_LONGEST_DAYS // 7):
+        if ended:
+            break
+        played: Played = play(home, world, 7, each_day=evening, rng=rng, begun=state)
+        state, leads = played.state, leads + played.predictions
+    return leads
+
+
+def _people(home: Home, day: int, now: datetime) -> None:
+    """What people do: a rating every other day, and a sign-off once nothing else is missing."""
+    if day % _RATING_DAYS == 0:
+        with home.connection() as connection:
+            add_rating(connection, _rating(home, day, now))
+    if day >= _SIGN_OFF_DAYS and day % 2 == 0:
+        _sign_off(home, now)
+
+
+def _sign_off(home: Home, now: datetime) -> None:
+    with home.connection() as connection:
+        _, evidence, verdicts = look(connection, home.project, now)
+    missing = [verdict.gate for verdict in verdicts if verdict.answer != "pass"]
+    if missing == ["sign-off"]:
+        approve(home, comment=f"looked at the evidence of {evidence.state.stage}", by=SALES)
+
+
+def _rating(home: Home, day: int, now: datetime) -> Rating:
+    return Rating(
+        model_name=home.project.name,
+        rated_at=now,
+        rated_by=SALES,
+        rating=8.0 + 0.5 * (day % 4),
+        model_version=None,
+        comment="",
+        recorded_at=now,
+    )
+
+
+def _turn(judged: Judged, challenger: str, day: int, now: datetime) -> Turn:
+    act, after = judged.decision.act, judged.after.stage
+    what = f"{act.replace('_', ' ')}: {after}" if after != judged.before.stage else act.replace("_", " ")
+    return Turn(day=day, at=now, challenger=challenger, what=what, why=judged.decision.reason)

@@ -1,0 +1,90 @@
+"""What the workers of the service did in spans of time."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from psycopg.types.json import Jsonb
+
+from leadgate.storage.postgres.connection import Connection, statement
+
+Buckets = Sequence[tuple[float | None, int]]
+"""Counts by upper edge in seconds, the last one None: above every edge."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """What one worker did in a span."""
+
+    service: str
+    """One start of ``leadgate serve``."""
+    worker: str
+    since: datetime
+    until: datetime
+    requests: int
+    """Answered with anything."""
+    failures: int
+    """Answered with 5xx."""
+    busy_s: float
+    """Processor time."""
+    peak_memory_bytes: int
+    """Resident, since the worker began."""
+    latencies: Mapping[str, Buckets]
+    """Of /predict, by variant."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceUse:
+    """What all workers did in a span."""
+
+    since: datetime
+    until: datetime
+    requests: int
+    failures: int
+    busy_s: float
+    peak_memory_bytes: int
+    """The largest of a worker."""
+    workers: float
+    """At a time, on average."""
+    edges: tuple[float, ...]
+    """Upper edges of the latencies' buckets, in seconds."""
+    latencies: Mapping[str, tuple[int, ...]]
+    """Counts by variant, one more than edges."""
+
+
+def add_measurement(connection: Connection, measurement: Measurement) -> None:
+    """Write a span down; the same again adds nothing."""
+    values = {**asdict(measurement), "latencies": Jsonb({k: list(v) for k, v in measurement.latencies.items()})}
+    connection.execute(statement("measurements", "add_measurement"), values)
+
+
+def service_use(connection: Connection, *, since: datetime, until: datetime) -> ServiceUse | None:
+    """What was measured between two times; None where nothing was."""
+    span = {"since": since, "until": until}
+    row = connection.execute(statement("measurements", "service_use"), span).fetchone()
+    if row is None or row[0] is None:
+        return None
+    edges, counts = _latencies(connection, span)
+    return ServiceUse(
+        since=row[0],
+        until=row[1],
+        requests=row[2],
+        failures=row[3],
+        busy_s=row[4],
+        peak_memory_bytes=row[5],
+        workers=max(1.0, float(row[7]) / max(1.0, (row[1] - row[0]).total_seconds())),
+        edges=edges,
+        latencies=counts,
+    )
+
+
+def _latencies(
+    connection: Connection, span: Mapping[str, datetime]
+) -> tuple[tuple[float, ...], dict[str, tuple[int, ...]]]:
+    edges: dict[str, list[float | None]] = {}
+    counts: dict[str, list[int]] = {}
+    for variant, _, edge, count in connection.execute(statement("measurements", "latencies"), span).fetchall():
+        edges.setdefault(variant, []).append(edge)
+        counts.setdefault(variant, []).append(count)
+    known = next(iter(edges.values()), [None])
+    return tuple(edge for edge in known if edge is not None), {name: tuple(found) for name, found in counts.items()}
