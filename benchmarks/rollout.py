@@ -228,7 +228,7 @@ def _test(won: Sequence[Flags], planned: int) -> PlannedTest | None:
     if min(len(side) for side in won) < planned:
         return None
     arms = [Arm(leads=planned, conversions=int(side[:planned].sum())) for side in won]
-    found = compare_arms(*arms)
+    found = compare_arms(arms[0], arms[1])
     return PlannedTest(
         control_conversions=arms[0].conversions,
         treatment_conversions=arms[1].conversions,

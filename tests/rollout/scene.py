@@ -8,7 +8,7 @@ import numpy as np
 import psycopg
 import uuid_utils
 
-from leadgate.leads.project import Project
+from leadgate.leads.project import OutcomeRules, Project
 from leadgate.leads.rollout_rules import RolloutRules
 from leadgate.leads.schema import Feature, FeatureType, LeadSchema
 from leadgate.records import Outcome, Prediction
@@ -54,7 +54,7 @@ def project_of(rules: Mapping[str, Any] = EASY) -> Project:
             ),
             segments=("region",),
         ),
-        outcomes={"window_days": WINDOW_DAYS},
+        outcomes=OutcomeRules(window_days=WINDOW_DAYS),
         rollout=RolloutRules.model_validate(dict(rules)),
     )
 

@@ -207,7 +207,7 @@ def test_an_illegal_move_changes_nothing(database: str) -> None:
         before = counts(database)
         for act in ("resume", "roll_back_gradually", "step_back"):
             with pytest.raises(IllegalMoveError):
-                act_by_hand(connection, project, act, Person(name="Bob", at=day(1), comment="x"))  # type: ignore[arg-type]
+                act_by_hand(connection, project, act, Person(name="Bob", at=day(1), comment="x"))
     assert counts(database) == before
 
 

@@ -25,6 +25,7 @@ from leadgate.models.bundles import load_bundle
 from leadgate.rollout.routing import has_challenger
 from leadgate.simulator.disguise import Disguise
 from leadgate.simulator.world import World
+from leadgate.storage.postgres.measurements import service_use
 from leadgate.storage.postgres.predictions import latest_score
 from leadgate.storage.postgres.routes import present_route
 from workshop import make_home, train_version
@@ -32,7 +33,7 @@ from workshop import make_home, train_version
 START = datetime(2026, 6, 1, tzinfo=UTC)
 WORLD = World(leads_a_day=150)
 COLUMNS = (
-    "prediction_id, lead_id, scored_at, model_version, variant, predicted_score, priority, features, latency_ms, "
+    "prediction_id::text AS prediction_id, lead_id, scored_at, model_version, variant, predicted_score, priority, features, latency_ms, "
     "route_epoch, shadow_version, shadow_score"
 )
 
@@ -108,9 +109,9 @@ def _every_answer_is_logged_once(story: Story, log: pl.DataFrame) -> None:
     """Ids are UUIDv7 of the simulated time, so their order is that of the answers."""
     assert log.height == sum(played.predictions for played in story.played)
     assert log["lead_id"].is_unique().all()
-    stamps = [UUID(str(name)).int >> 80 for name in log["prediction_id"]]
+    stamps = [UUID(name).int >> 80 for name in log["prediction_id"]]
     assert stamps == [int(at.timestamp() * 1000) for at in log["scored_at"]]
-    assert {UUID(str(name)).version for name in log["prediction_id"]} == {7}
+    assert {UUID(name).version for name in log["prediction_id"]} == {7}
     ended = story.days[-1]
     assert START <= log["scored_at"].min() <= log["scored_at"].max() < ended  # type: ignore[operator]
     with story.database() as connection:
@@ -180,6 +181,14 @@ def test_a_disguise_is_worn_in_process_only(database: str, tmp_path: Path) -> No
     slow = (log["variant"] == "challenger").to_numpy()
     latency = log["latency_ms"].to_numpy()
     assert latency[slow].min() > 120 > latency[~slow].max()
+    with story.database() as connection:
+        use = service_use(connection, since=START, until=story.days[-1])
+    assert use is not None
+    assert use.requests == log.height
+    above = use.edges.index(0.1) + 1
+    assert sum(use.latencies["challenger"][above:]) == slow.sum()
+    # The champion's answer waits for the challenger's score beside it.
+    assert sum(use.latencies["champion"][above:]) == (~slow).sum()
     assert played.challenger_contacts is not None
     assert 0 < played.challenger_contacts < 1
 

@@ -70,7 +70,7 @@ def format_of(file: Path) -> Format:
 
 def _write(entries: Iterable[Entry], write: Callable[[dict[str, Any]], object]) -> tuple[int, Entry | None]:
     written, last = 0, None
-    for last in entries:  # noqa: B007  # the last one is told
+    for last in entries:
         write(asdict(last))
         written += 1
     return written, last

@@ -1,4 +1,4 @@
-"""The demo: the whole path on generated CRM leads, with real parts and over real HTTP."""
+"""The demo: the whole path on generated CRM leads, with real parts and over real HTTP, and two rollouts."""
 
 import os
 import shutil
@@ -14,22 +14,28 @@ from pathlib import Path
 import httpx
 import numpy as np
 import polars as pl
-from rich.progress import track
+from rich.progress import BarColumn, Progress, TextColumn, track
 
 from leadgate.app.cli.models import print_comparison
 from leadgate.app.cli.output import console, errors, print_table, share, with_interval
-from leadgate.app.routing import promote
+from leadgate.app.playing import SimulatedClock
 from leadgate.app.starting import start_project, with_model
+from leadgate.app.story import Told, add_rules, print_turns, tell
 from leadgate.app.wire import CONFIG, STATE, Home, open_home
+from leadgate.chain import check
 from leadgate.errors import LeadgateError, RefusedError
 from leadgate.leads.importing import ImportReport, import_leads
 from leadgate.models.training import Trained, train
 from leadgate.outcomes.performance import Performance, measure
 from leadgate.scoring.server import bind
 from leadgate.simulator.leads import SimulatedLeads, outcomes_of, simulate_leads
+from leadgate.storage.postgres.audit import chain
+from leadgate.storage.postgres.connection import Connection
 
 _SEED = 2026
-_SCORED_DAYS_AGO = 75
+_STORY_DAYS_AGO = 135
+"""When the rollouts begin: both end before today."""
+_SCORED_DAYS_AGO = _STORY_DAYS_AGO + 2
 """The demo's server lives this many days in the past, so that the scores it gives have matured today."""
 
 _SINGLE, _BATCH = 300, 200
@@ -45,8 +51,12 @@ class _Played:
     imported: ImportReport
     champion: Trained
     challenger: Trained
+    good: Told
+    bad: Told
     scored: int
     requests: int
+    entries: int
+    """Of the audit log, whole."""
     measured: Performance
     best_auc: float
     """What no model can beat: the AUC of the true probabilities."""
@@ -59,8 +69,8 @@ def play(folder: Path, leads: int, *, again: bool) -> None:
     _prepare(folder, again=again)
     now = datetime.now(UTC).replace(microsecond=0)
     rng = np.random.default_rng(_SEED)
-    past = simulate_leads(leads, rng, now - timedelta(days=270), 190)
-    fresh = simulate_leads(8_000, rng, now - timedelta(days=_SCORED_DAYS_AGO + 2), 2, first_number=leads)
+    past = simulate_leads(leads, rng, now - timedelta(days=_SCORED_DAYS_AGO + 195), 190)
+    fresh = simulate_leads(4_000, rng, now - timedelta(days=_SCORED_DAYS_AGO + 2), 2, first_number=leads)
     _say("1", f"A CRM export of {leads:,} leads with their outcomes, a few rows of it broken")
     export = folder / "crm_export.csv"
     _with_broken_rows(past.frame).write_csv(export)
@@ -68,6 +78,7 @@ def play(folder: Path, leads: int, *, again: bool) -> None:
     _, rows = start_project(
         folder, export, name="lead-scoring", id_column=None, target=None, timestamp=None, force=False
     )
+    add_rules(folder / CONFIG)
     print_table(f"What {CONFIG} makes of {export.name}", ["column", "is", "missing", "AUC", "why"], rows)
     home = open_home(folder)
     _say("3", "leadgate data import checks every row and makes a snapshot")
@@ -78,29 +89,61 @@ def play(folder: Path, leads: int, *, again: bool) -> None:
     challenger = _train(home, "hist_gradient_boosting", "5", "a second model, the challenger")
     assert challenger.comparison is not None
     print_comparison(challenger.comparison, "champion", "challenger")
-    half = fresh.frame.height // 2
-    _say("6", f"leadgate serve, {_SCORED_DAYS_AGO} days ago: the champion scores {half:,} new leads over HTTP")
-    requests = _score(home, fresh.frame.head(half))
-    promoted = promote(home, challenger.version.version, "champion")
-    _say("7", f"leadgate models promote: {promoted.split(' It answers')[0]}")
-    requests += _score(home, fresh.frame.tail(half))
-    _say("8", "Today: the CRM reports what became of them")
+    _say(
+        "6", f"leadgate serve, {_SCORED_DAYS_AGO} days ago: the champion scores {fresh.frame.height:,} leads over HTTP"
+    )
+    requests = _score(home, fresh.frame)
+    _say("7", "The CRM reports what became of them, over HTTP")
     _report(home, fresh, now)
+    good, bad = _roll_out(home, challenger, now)
     with home.connection() as connection:
         measured, _ = measure(connection, home.project, now=home.clock(), by="version")
+        entries = _whole_chain(connection)
     _close(
         folder,
         _Played(
             imported=imported,
             champion=champion,
             challenger=challenger,
+            good=good,
+            bad=bad,
             scored=fresh.frame.height,
             requests=requests,
+            entries=entries,
             measured=measured,
             best_auc=fresh.best_auc,
             seconds=time.monotonic() - started,
         ),
     )
+
+
+def _roll_out(home: Home, challenger: Trained, now: datetime) -> tuple[Told, Told]:
+    """Two challengers on a clock that runs fast: one is worth it, one is not."""
+    playing = home.on(SimulatedClock(now - timedelta(days=_STORY_DAYS_AGO)))
+    good = challenger.version.version
+    _say("8", f"leadgate rollout start {good}: ten weeks on a fast clock, evaluated daily on the leads' real outcomes")
+    with _bar() as progress:
+        first = tell(playing, good, seed=_SEED, first_number=500_000, progress=progress)
+    print_turns(first)
+    third = _train(home, "lightgbm", "9", "a third model, which will sell less in one region")
+    bad = third.version.version
+    _say("10", f"leadgate rollout start {bad}: the shadow sees nothing wrong with it")
+    with _bar() as progress:
+        second = tell(playing, bad, seed=_SEED + 1, first_number=700_000, broken=True, progress=progress)
+    print_turns(second)
+    return first, second
+
+
+def _bar() -> Progress:
+    return Progress(TextColumn("{task.description}"), BarColumn(), console=errors, transient=True)
+
+
+def _whole_chain(connection: Connection) -> int:
+    """The number of entries of the audit log. Raises LeadgateError where its chain is broken."""
+    checked = check(chain(connection))
+    if checked.broken is not None:
+        raise LeadgateError(f"The audit log is broken: {checked.broken}")
+    return checked.entries
 
 
 def _prepare(folder: Path, *, again: bool) -> None:
@@ -233,6 +276,10 @@ def _close(folder: Path, played: _Played) -> None:
         ("champion, held out", _auc(played.champion)),
         ("challenger, held out", _auc(played.challenger)),
         ("scored over HTTP", f"{played.scored:,} leads in {played.requests:,} requests, each logged before its answer"),
+        ("scored in the rollouts", f"{played.good.leads + played.bad.leads:,} leads in {_weeks(played)} weeks"),
+        (f"version {played.challenger.version.version}, the good one", _ended(played.good)),
+        ("the bad one", _ended(played.bad)),
+        ("audit log", f"{played.entries:,} entries, chain whole"),
         *((f"version {g.name}, on real outcomes", _measured(g.scores)) for g in measured.groups),
         ("the best any model could do", f"AUC {played.best_auc:.3f} (the simulator knows the truth)"),
         ("took", f"{played.seconds:.0f} s"),
@@ -242,6 +289,15 @@ def _close(folder: Path, played: _Played) -> None:
     console.print(f"Look around: {where.format('performance')}   {where.format('models list')}", markup=False)
     console.print(f"Keep it running: .venv/bin/{where.format('up')}", markup=False)
     console.print("   then http://127.0.0.1:8000/docs (try /predict), /health/ready, /metrics", markup=False)
+
+
+def _weeks(played: _Played) -> int:
+    return round((played.good.turns[-1].day + played.bad.turns[-1].day) / 7)
+
+
+def _ended(told: Told) -> str:
+    last = told.turns[-1]
+    return f"{last.what.replace('_', ' ')} on day {last.day}"
 
 
 def _auc(trained: Trained) -> str:

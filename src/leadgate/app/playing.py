@@ -9,10 +9,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -33,6 +30,7 @@ from leadgate.simulator.disguise import Disguise, disguised
 from leadgate.simulator.ids import uuid7_at
 from leadgate.simulator.world import ANSWER, DayLeads, World, WorldState, begin, draw_leads, live_day
 from leadgate.storage.postgres.connection import Connection
+from leadgate.storage.postgres.measurements import Measurement, add_measurement
 from leadgate.storage.postgres.outcomes import record_outcomes
 from leadgate.storage.postgres.partitions import ensure_partitions
 from leadgate.storage.postgres.predictions import copy_predictions
@@ -43,7 +41,6 @@ _LATENCY_MS, _LATENCY_SPREAD = 0.8, 0.4
 _BUSY_S, _MEMORY_BYTES = 25e-6, 91_400_000
 """Processor time of a request and memory of a worker, as docs/benchmarks/serving.md has them."""
 _SOURCE = "simulated CRM"
-_MEASUREMENTS = "leadgate.storage.postgres.measurements"
 
 
 class SimulatedClock:
@@ -232,27 +229,18 @@ def _measure(
         counts = latencies.setdefault(p.variant, [0] * (len(SECONDS) + 1))
         counts[bisect_left(SECONDS, (p.latency_ms + waited) / 1000)] += 1
     edges = (*SECONDS, None)
-    _add_measurement(
-        connection,
-        {
-            "service": _SOURCE,
-            "worker": "0",
-            "since": day,
-            "until": day + _DAY,
-            "requests": len(predictions),
-            "failures": 0,
-            "busy_s": len(predictions) * _BUSY_S,
-            "peak_memory_bytes": _MEMORY_BYTES,
-            "latencies": {variant: list(zip(edges, counts, strict=True)) for variant, counts in latencies.items()},
-        },
+    measured = Measurement(
+        service=_SOURCE,
+        worker="0",
+        since=day,
+        until=day + _DAY,
+        requests=len(predictions),
+        failures=0,
+        busy_s=len(predictions) * _BUSY_S,
+        peak_memory_bytes=_MEMORY_BYTES,
+        latencies={variant: list(zip(edges, counts, strict=True)) for variant, counts in latencies.items()},
     )
-
-
-def _add_measurement(connection: Connection, fields: dict[str, Any]) -> None:
-    """Through the storage's own function, where this version of Leadgate has it."""
-    if find_spec(_MEASUREMENTS) is not None:
-        storage: Any = import_module(_MEASUREMENTS)
-        storage.add_measurement(connection, storage.Measurement(**fields))
+    add_measurement(connection, measured)
 
 
 def _clock_of(home: Home) -> SimulatedClock:

@@ -35,8 +35,8 @@ def set_route(
 ) -> Route:
     """Put another route in force; ``share`` is between 0 and 1. Versions are numbers or aliases."""
     present = route_in_force(home)
-    first = _staged(home, champion or present.champion)
-    second = _staged(home, challenger) if challenger else None
+    first = staged(home, champion or present.champion)
+    second = staged(home, challenger) if challenger else None
     same_rollout = second is not None and second.version == present.challenger
     route = change(
         present,
@@ -123,7 +123,7 @@ def _put(connection: Connection, act: str, route: Route) -> None:
         append_entry(connection, at=route.changed_at, actor=route.changed_by, act=act, subject=about, details=what)
 
 
-def _staged(home: Home, which: str) -> Version:
+def staged(home: Home, which: str) -> Version:
     """A version with its files on this machine, so that workers here switch to it at once."""
     version = home.registry.find(which)
     here = load_bundle(home.bundles, version.name, version.version)

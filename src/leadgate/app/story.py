@@ -31,15 +31,16 @@ RULES: dict[str, Any] = {
         "experiment": {"leads_per_arm": 4_000},
     },
 }
-"""What the team adds to leadgate.yaml: a short sales cycle, its own thresholds, a test of a size that fits ten weeks."""
+"""What the team adds to leadgate.yaml: a short sales cycle, its own thresholds, a test that fits ten weeks."""
 
 WORLD = World(leads_a_day=700, days_to_decide=2.0, given_up_days=6.5, team=Team(capacity=350, gain=1.2, floor=0.6))
 BROKEN = BrokenSegment(feature="region", value="North America", factor=0.25)
-"""The bad challenger sells less where most leads are; no shadow can see that, only leads that it answers."""
+"""The bad challenger sells less where most leads are; no shadow can see that, only leads it answers."""
 
 _LONGEST_DAYS = 84
 _SIGN_OFF_DAYS = 14
 _RATING_DAYS = 2
+_WIDEST = 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +64,28 @@ class Told:
     """Its last stage."""
     leads: int
     """Scored in its weeks."""
+
+
+def add_rules(config: Path) -> None:
+    """Write the team's own rules into a fresh leadgate.yaml."""
+    text = config.read_text(encoding="utf-8")
+    for key, value in RULES["outcomes"].items():
+        text = re.sub(rf"^  {key}: \w+", f"  {key}: {value}", text, flags=re.MULTILINE)
+    own = yaml.safe_dump({"rollout": RULES["rollout"]}, sort_keys=False)
+    text += "\n# How far evidence must carry a challenger: docs/rollout.md.\n" + own
+    parse_project(text, config.name)
+    config.write_text(text, encoding="utf-8")
+
+
+def print_turns(told: Told) -> None:
+    """A rollout as a timeline."""
+    rows = [(turn.day, f"{turn.at:%Y-%m-%d}", turn.what.replace("_", " "), _short(turn.why)) for turn in told.turns]
+    title = f"Version {told.turns[0].challenger}"
+    print_table(title, ["day", "date", "what", "why"], rows, numbers="r")
+
+
+def _short(why: str) -> str:
+    return why if len(why) <= _WIDEST else why[: _WIDEST - 1] + "…"
 
 
 def tell(

@@ -178,6 +178,12 @@ class Registry:
         """Make an alias name nothing."""
         self._client.delete_registered_model_alias(self.name, alias)
 
+    def archive(self, version: Version, *, at: datetime, because: str) -> None:
+        """Mark a version as one that serves no more; it stays, with its files. The first mark counts."""
+        if "archived_at" not in version.tags:
+            self._client.set_model_version_tag(self.name, version.version, "archived_at", at.isoformat())
+            self._client.set_model_version_tag(self.name, version.version, "archived_because", because)
+
     def _experiment(self) -> str:
         found = self._client.get_experiment_by_name(self.name)
         if found:
