@@ -19,7 +19,7 @@ from leadgate.scoring.drainer import Drainer
 from leadgate.scoring.keys import Keyring
 from leadgate.scoring.log import ServingLog
 from leadgate.scoring.plan import Limits
-from leadgate.scoring.routing import Act, Named, change, first_route
+from leadgate.rollout.routing import Act, Named, change, first_route
 from leadgate.scoring.service import Service
 from leadgate.scoring.spool import Spool
 

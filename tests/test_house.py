@@ -70,7 +70,6 @@ QUIET = {
     "scoring/openapi.py",
     "scoring/plan.py",
     "scoring/problems.py",
-    "scoring/routing.py",
     "scoring/segments.py",
     "simulator/",
     "stats/",

@@ -12,7 +12,7 @@ from scipy.stats import chisquare
 
 from leadgate.errors import RefusedError
 from leadgate.records import Route
-from leadgate.scoring.routing import Act, Named, back, bucket, change, first_route, has_challenger
+from leadgate.rollout.routing import Act, Named, back, bucket, change, first_route, has_challenger
 
 ACT = Act(by="ann", at=datetime(2026, 6, 1, tzinfo=UTC), reason="because")
 ONE, TWO, THREE = (Named(version=v, digest=f"digest {v}") for v in "123")

@@ -17,7 +17,7 @@ from leadgate.app.wire import Home
 from leadgate.models.scorers import Scored, load
 from leadgate.records import ApiKey
 from leadgate.scoring.plan import Limits
-from leadgate.scoring.routing import bucket
+from leadgate.rollout.routing import bucket
 from serviced import Served, full_route, serve, shared_route
 
 

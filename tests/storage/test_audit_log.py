@@ -2,10 +2,8 @@
 
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
-from datetime import UTC, datetime, timedelta, timezone
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
-from leadgate.chain import START, Checked, Entry, check, details_text, digest_of, seal
+from leadgate.chain import START, Checked, check, details_text
 from leadgate.storage.postgres.audit import GUARDED, append_entry, chain, latest_entries, protection
 from leadgate.storage.postgres.connection import connect
 from leadgate.storage.postgres.migrate import migrate
@@ -60,13 +59,11 @@ def append(connection: Any, number: int, **given: Any) -> int:
     return append_entry(connection, **{**known, **given})
 
 
-def filled(url: str, entries: int = 6) -> str:
-    """A log of some entries; gives the digest of the last."""
+def filled(url: str, entries: int = 6) -> None:
+    """A log of some entries."""
     with connect(url) as connection:
         for number in range(1, entries + 1):
             append(connection, number)
-        head = checked(url).head
-    return (head or checked(url).head or pytest.fail("no entry")).sha256
 
 
 def checked(url: str, noted: str | None = None) -> Checked:
@@ -75,130 +72,29 @@ def checked(url: str, noted: str | None = None) -> Checked:
         return check(chain(connection), noted=noted)
 
 
-def chained(given: list[dict[str, Any]]) -> list[Entry]:
-    """A chain of acts, without a database."""
-    entries: list[Entry] = []
-    for act in given:
-        after = (entries[-1].entry, entries[-1].sha256) if entries else None
-        entries.append(seal(after=after, **act))
-    return entries
+@pytest.fixture(scope="module")
+def log(server: str, template: str) -> str:
+    """URL of a database with six entries, for tests that take back what they do."""
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE audited TEMPLATE {}").format(sql.Identifier(template)))
+    url = make_conninfo(server, dbname="audited")
+    filled(url)
+    return url
 
 
-def tamper(url: str, *statements: str) -> None:
-    """What a superuser can do who switches the triggers off."""
-    with psycopg.connect(url) as connection:
-        connection.execute("SET session_replication_role = replica")
-        for statement in statements:
-            connection.execute(statement)
+@pytest.fixture
+def owner(log: str) -> Iterator["psycopg.Connection[Any]"]:
+    """A superuser's connection to it."""
+    with psycopg.connect(log) as connection:
+        yield connection
+        connection.rollback()
 
 
-# --- the chain itself
-
-
-@given(st.lists(acts, min_size=1, max_size=6), st.data())
-def test_any_changed_field_of_any_entry_is_found_at_that_entry(
-    given: list[dict[str, Any]], data: st.DataObject
-) -> None:
-    """Whatever the texts hold; and the untouched chain is whole."""
-    entries = chained(given)
-    assert check(entries) == Checked(entries=len(entries), first=1, head=entries[-1], noted=None, broken=None)
-    at = data.draw(st.integers(0, len(entries) - 1))
-    field = data.draw(
-        st.sampled_from(["happened_at", "actor", "act", "subject", "details", "previous_sha256", "sha256"])
-    )
-    value = data.draw(texts.filter(lambda text: text != getattr(entries[at], field)))
-    spoilt = [*entries[:at], replace(entries[at], **{field: value}), *entries[at + 1 :]]
-    found = check(spoilt)
-    assert found.broken is not None
-    assert (found.broken.entry, found.broken.kind, found.entries) == (at + 1, "changed", at)
-    assert str(at + 1) in found.broken.sentence
-
-
-@given(st.lists(acts, min_size=2, max_size=7), st.data())
-def test_any_entry_that_is_gone_moved_or_doubled_is_found(given: list[dict[str, Any]], data: st.DataObject) -> None:
-    """In the middle by the numbers, at the end by a noted digest."""
-    entries = chained(given)
-    head = entries[-1].sha256
-    at = data.draw(st.integers(0, len(entries) - 1))
-    gone = check(entries[:at] + entries[at + 1 :], noted=head).broken
-    assert gone is not None
-    assert (gone.kind, gone.entry) == (("missing", at + 1) if at < len(entries) - 1 else ("head", None))
-    doubled = check([*entries[: at + 1], *entries[at:]]).broken
-    assert doubled is not None
-    assert (doubled.kind, doubled.entry) == ("order", at + 1)
-    other = data.draw(st.permutations(entries).filter(lambda order: order != entries))
-    moved = check(other).broken
-    assert moved is not None
-    assert moved.kind in ("missing", "order")
-
-
-@given(st.lists(acts, min_size=2, max_size=6), st.data())
-def test_a_rewritten_chain_fits_no_digest_that_was_noted_after_the_change(
-    given: list[dict[str, Any]], data: st.DataObject
-) -> None:
-    """Rewriting all after a point makes a whole chain: the noted digest tells, from the changed entry on."""
-    entries = chained(given)
-    at = data.draw(st.integers(0, len(entries) - 1))
-    forged = chained([*given[:at], {**given[at], "actor": given[at]["actor"] + "!"}, *given[at + 1 :]])
-    assert check(forged).broken is None
-    for entry in entries:
-        found = check(forged, noted=entry.sha256)
-        assert (found.noted, found.broken is None) == ((entry.entry, True) if entry.entry <= at else (None, False))
-
-
-def test_a_replaced_entry_with_a_digest_of_its_own_breaks_the_link() -> None:
-    """Recomputing the digest of one entry is not enough."""
-    entries = chained([{"at": NOW, "actor": "a", "act": "b", "subject": "c", "details": {}}] * 3)
-    after = (entries[0].entry, entries[0].sha256)
-    forged = seal(after=after, at=NOW, actor="eve", act="b", subject="c", details={})
-    found = check([entries[0], forged, entries[2]]).broken
-    assert found is not None
-    assert (found.kind, found.entry) == ("link", 3)
-
-
-def test_a_stretch_of_a_chain_may_begin_anywhere_but_the_whole_may_not() -> None:
-    """An export of a span is verified in itself; a log whose beginning is gone is broken."""
-    entries = chained([{"at": NOW, "actor": "a", "act": "b", "subject": "c", "details": {}}] * 4)
-    assert check(entries[2:], from_start=False).broken is None
-    gone = check(entries[2:]).broken
-    assert gone is not None
-    assert (gone.kind, gone.entry) == ("missing", 1)
-    first = replace(entries[0], previous_sha256="1" * 64)
-    resealed = (first.happened_at, first.actor, first.act, first.subject, first.details)
-    first = replace(first, sha256=digest_of(1, resealed, first.previous_sha256))
-    foreign = check([first], from_start=False).broken
-    assert foreign is not None
-    assert foreign.kind == "link"
-
-
-@given(st.lists(texts, min_size=5, max_size=5), st.lists(texts, min_size=5, max_size=5))
-def test_no_two_entries_share_a_text(one: list[str], other: list[str]) -> None:
-    """Commas, quotes and brackets inside a field cannot be taken for the seams between fields."""
-    assert (digest_of(1, one, START) == digest_of(1, other, START)) == (one == other)
-    joined = [one[0] + '","' + one[1], "", *one[2:]]
-    assert digest_of(1, joined, START) != digest_of(1, one, START)
-
-
-def test_a_time_is_the_same_in_any_zone_and_needs_one() -> None:
-    """What is hashed is UTC."""
-    there = NOW.astimezone(timezone(timedelta(hours=5, minutes=45)))
-    made = [seal(after=None, at=at, actor="a", act="b", subject="c", details={}) for at in (NOW, there)]
-    assert made[0] == made[1]
-    assert made[0].happened_at == "2026-06-01T12:30:15.123456Z"
-    with pytest.raises(ValueError, match="time zone"):
-        seal(after=None, at=NOW.replace(tzinfo=None), actor="a", act="b", subject="c", details={})
-
-
-def test_details_that_json_does_not_know_become_text() -> None:
-    """An act does not fail by its record; keys are sorted, so one content has one text."""
-    given = {"path": Path("x"), "at": NOW, "nan": float("nan"), "share": 0.1, "b": (1, None, True), "name": "a\udc80\0"}
-    assert details_text(given) == (
-        r'{"at":"2026-06-01T12:30:15.123456Z","b":[1,null,true],"name":"a\udc80\u0000","nan":"nan",'
-        r'"path":"x","share":0.1}'
-    )
-
-
-# --- in PostgreSQL
+def head_of(connection: "psycopg.Connection[Any]") -> str:
+    """The digest of the last entry."""
+    head = check(chain(connection)).head
+    assert head is not None
+    return head.sha256
 
 
 def test_what_is_appended_is_what_postgresql_recomputes(database: str) -> None:
@@ -230,9 +126,8 @@ def test_an_aborted_act_leaves_no_gap(database: str) -> None:
     """Its entry goes with it, and the next one takes the number."""
     filled(database, 2)
     with connect(database) as connection:
-        with pytest.raises(ZeroDivisionError), connection.transaction():
+        with connection.transaction(force_rollback=True):
             assert append(connection, 9) == 3
-            1 / 0  # noqa: B018  # the act fails
         assert append(connection, 3) == 3
     found = checked(database)
     assert (found.entries, found.broken) == (3, None)
@@ -318,7 +213,14 @@ def test_entries_are_found_by_what_is_asked(database: str) -> None:
 # --- tampering
 
 
-ONE = "SELECT 4, happened_at, actor, act, subject, details, previous_sha256, sha256 FROM leadgate.audit_log WHERE entry = 3"
+COPY_AS_4 = (
+    "INSERT INTO leadgate.audit_log SELECT 4, happened_at, actor, act, subject, details, previous_sha256, sha256 "
+    "FROM leadgate.audit_log WHERE entry = 3"
+)
+FORGE = (
+    "INSERT INTO leadgate.audit_log SELECT {}, now(), 'eve', 'x', 'y', '{{}}', sha256, sha256 "
+    "FROM leadgate.audit_log WHERE entry = 6"
+)
 
 
 @pytest.mark.parametrize(
@@ -351,48 +253,45 @@ ONE = "SELECT 4, happened_at, actor, act, subject, details, previous_sha256, sha
             "changed",
             3,
         ),
-        (["DELETE FROM leadgate.audit_log WHERE entry = 4", f"INSERT INTO leadgate.audit_log {ONE}"], "changed", 4),
+        (["DELETE FROM leadgate.audit_log WHERE entry = 4", COPY_AS_4], "changed", 4),
         (
-            [
-                "INSERT INTO leadgate.audit_log SELECT 7, now(), 'eve', 'x', 'y', '{}', sha256, sha256 FROM leadgate.audit_log WHERE entry = 6"
-            ],
+            [FORGE.format(7)],
             "changed",
             7,
         ),
         (
-            [
-                "INSERT INTO leadgate.audit_log SELECT 0, now(), 'eve', 'x', 'y', '{}', sha256, sha256 FROM leadgate.audit_log WHERE entry = 6"
-            ],
+            [FORGE.format(0)],
             "order",
             0,
         ),
     ),
 )
-def test_tampering_by_a_superuser_shows(database: str, statements: list[str], kind: str, entry: int | None) -> None:
+def test_tampering_by_a_superuser_shows(
+    owner: "psycopg.Connection[Any]", statements: list[str], kind: str, entry: int | None
+) -> None:
     """Change, delete, cut off, swap, insert: verification names the entry, or the head that was noted."""
-    head = filled(database)
-    assert checked(database, head).noted == 6
-    tamper(database, *statements)
-    found = checked(database, head).broken
+    head = head_of(owner)
+    assert check(chain(owner), noted=head).noted == 6
+    owner.execute("SET LOCAL session_replication_role = replica")
+    for statement in statements:
+        owner.execute(statement.encode())
+    found = check(chain(owner), noted=head).broken
     assert found is not None
     assert (found.kind, found.entry) == (kind, entry)
 
 
-def test_only_a_noted_head_shows_a_chain_rewritten_with_new_digests(database: str) -> None:
+def test_only_a_noted_head_shows_a_chain_rewritten_with_new_digests(owner: "psycopg.Connection[Any]") -> None:
     """The honest limit of a hash chain, and what is done about it."""
-    head = filled(database)
-    with connect(database) as connection:
-        entries = list(chain(connection))
-    with psycopg.connect(database) as connection:
-        connection.execute("SET session_replication_role = replica")
-        connection.execute("DELETE FROM leadgate.audit_log WHERE entry >= 3")
-        for old in entries[2:]:
-            append(connection, old.entry, actor="eve")
-    assert checked(database).broken is None
-    found = checked(database, head).broken
+    head, entries = head_of(owner), list(chain(owner))
+    owner.execute("SET LOCAL session_replication_role = replica")
+    owner.execute("DELETE FROM leadgate.audit_log WHERE entry >= 3")
+    for old in entries[2:]:
+        append(owner, old.entry, actor="eve")
+    assert check(chain(owner)).broken is None
+    found = check(chain(owner), noted=head).broken
     assert found is not None
     assert found.kind == "head"
-    assert checked(database, entries[1].sha256).noted == 2  # what was noted before the change still holds
+    assert check(chain(owner), noted=entries[1].sha256).noted == 2  # what was noted before the change still holds
 
 
 # --- triggers and the role
@@ -402,48 +301,44 @@ def test_only_a_noted_head_shows_a_chain_rewritten_with_new_digests(database: st
 @pytest.mark.parametrize(
     "statement", ("UPDATE leadgate.{} SET {} = {}", "DELETE FROM leadgate.{}", "TRUNCATE leadgate.{} CASCADE")
 )
-def test_append_only_tables_refuse_change_even_by_their_owner(database: str, table: str, statement: str) -> None:
+def test_append_only_tables_refuse_change_even_by_their_owner(
+    owner: "psycopg.Connection[Any]", table: str, statement: str
+) -> None:
     """Also where nothing would match, and also for a superuser, until one switches the trigger off."""
-    with psycopg.connect(database) as connection:
-        row = connection.execute(
-            "SELECT column_name FROM information_schema.columns WHERE table_schema = 'leadgate' AND table_name = %s "
-            "AND is_identity = 'NO'",
-            [table],
-        ).fetchone()
-        assert row is not None
-        column = sql.Identifier(row[0])
-        command = sql.SQL(statement).format(sql.Identifier(table), column, column)  # type: ignore[arg-type]
-        with pytest.raises(psycopg.errors.RestrictViolation, match="append-only") as caught:
-            connection.execute(command)
+    row = owner.execute(
+        "SELECT column_name FROM information_schema.columns "
+        "WHERE table_schema = 'leadgate' AND table_name = %s AND is_identity = 'NO'",
+        [table],
+    ).fetchone()
+    assert row is not None
+    with pytest.raises(psycopg.errors.RestrictViolation, match="append-only") as caught:
+        owner.execute(statement.format(table, row[0], row[0]).encode())
     assert caught.value.diag.message_hint is not None
 
 
-def test_a_switched_off_trigger_is_told(database: str) -> None:
+def test_a_switched_off_trigger_is_told(owner: "psycopg.Connection[Any]") -> None:
     """Before anything was changed: somebody is about to."""
-    with psycopg.connect(database) as connection:
-        assert protection(connection).unguarded == []
-        connection.execute("ALTER TABLE leadgate.routes DISABLE TRIGGER append_only")
-        connection.execute("DROP TRIGGER append_only ON leadgate.audit_log")
-        assert protection(connection).unguarded == ["audit_log", "routes"]
+    assert protection(owner).unguarded == []
+    owner.execute("ALTER TABLE leadgate.routes DISABLE TRIGGER append_only")
+    owner.execute("DROP TRIGGER append_only ON leadgate.audit_log")
+    assert protection(owner).unguarded == ["audit_log", "routes"]
 
 
 @pytest.fixture
-def writer(database: str) -> Iterator["psycopg.Connection[Any]"]:
+def writer(owner: "psycopg.Connection[Any]") -> "psycopg.Connection[Any]":
     """A connection with the rights of a service."""
-    filled(database)
-    with psycopg.connect(database, autocommit=True) as connection:
-        connection.execute("SET ROLE leadgate_writer")
-        yield connection
+    owner.execute("SET ROLE leadgate_writer")
+    return owner
 
 
-def test_the_writer_can_append_and_read(writer: "psycopg.Connection[Any]", database: str) -> None:
+def test_the_writer_can_append_and_read(writer: "psycopg.Connection[Any]") -> None:
     """It writes entries like anybody."""
     assert append(writer, 7) == 7
-    found = checked(database)
+    found = check(chain(writer))
     assert (found.entries, found.broken) == (7, None)
     assert protection(writer).may_change is False
-    with psycopg.connect(database) as owner:
-        assert protection(owner).may_change is True
+    writer.execute("RESET ROLE")
+    assert protection(writer).may_change is True
 
 
 @pytest.mark.parametrize(
@@ -456,7 +351,7 @@ def test_the_writer_can_append_and_read(writer: "psycopg.Connection[Any]", datab
         "ALTER TABLE leadgate.audit_log DISABLE TRIGGER append_only",
         "ALTER TABLE leadgate.audit_log RENAME TO other",
         "DROP TRIGGER append_only ON leadgate.audit_log",
-        "CREATE OR REPLACE FUNCTION leadgate.refuse_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+        "CREATE OR REPLACE FUNCTION leadgate.refuse_change() RETURNS trigger LANGUAGE sql AS 'SELECT 1'",
         "SET session_replication_role = replica",
         "UPDATE leadgate.routes SET reason = ''",
         "DELETE FROM leadgate.rollout_evidence",
@@ -465,30 +360,27 @@ def test_the_writer_can_append_and_read(writer: "psycopg.Connection[Any]", datab
         "DELETE FROM leadgate.prediction_logs",
         "UPDATE leadgate.lead_outcomes SET converted = true",
         "UPDATE leadgate.api_keys SET scopes = '{approve}'",
-        "INSERT INTO leadgate.audit_log SELECT * FROM leadgate.audit_log ON CONFLICT (entry) DO UPDATE SET actor = 'eve'",
-        "GRANT UPDATE ON leadgate.audit_log TO leadgate_writer",
+        "INSERT INTO leadgate.audit_log TABLE leadgate.audit_log ON CONFLICT (entry) DO UPDATE SET actor = 'eve'",
     ),
 )
-def test_the_writer_cannot_change_what_was_written(
-    writer: "psycopg.Connection[Any]", database: str, statement: str
-) -> None:
-    """PostgreSQL itself refuses, whatever the service is made to send; the log stays as it was."""
-    try:
+def test_the_writer_cannot_change_what_was_written(writer: "psycopg.Connection[Any]", statement: str) -> None:
+    """PostgreSQL itself refuses, whatever the service is made to send."""
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
         writer.execute(statement.encode())
-    except psycopg.errors.InsufficientPrivilege:
-        pass
-    else:
-        assert statement.startswith("GRANT")  # PostgreSQL only warns that nothing was granted
-        assert protection(writer).may_change is False
-    found = checked(database)
-    assert (found.entries, found.broken) == (6, None)
+
+
+def test_the_writer_cannot_give_itself_rights(writer: "psycopg.Connection[Any]") -> None:
+    """PostgreSQL only warns that nothing was granted."""
+    writer.execute("GRANT ALL ON leadgate.audit_log TO leadgate_writer")
+    assert protection(writer).may_change is False
 
 
 def test_every_table_can_be_appended_to_by_the_writer(writer: "psycopg.Connection[Any]") -> None:
     """No table that a service writes was forgotten, when the next migration adds one."""
     lacking = writer.execute(
         "SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'leadgate'::regnamespace AND c.relkind IN ('r', 'p') "
-        "AND NOT c.relispartition AND NOT (has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'SELECT'))"
+        "AND NOT c.relispartition "
+        "AND NOT (has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'SELECT'))"
     ).fetchall()
     assert lacking == [("alembic_version",)]
 

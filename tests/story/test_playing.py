@@ -33,8 +33,8 @@ from workshop import make_home, train_version
 START = datetime(2026, 6, 1, tzinfo=UTC)
 WORLD = World(leads_a_day=150)
 COLUMNS = (
-    "prediction_id::text AS prediction_id, lead_id, scored_at, model_version, variant, predicted_score, priority, features, latency_ms, "
-    "route_epoch, shadow_version, shadow_score"
+    "prediction_id::text AS prediction_id, lead_id, scored_at, model_version, variant, predicted_score, priority, "
+    "features, latency_ms, route_epoch, shadow_version, shadow_score"
 )
 
 

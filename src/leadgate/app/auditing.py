@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
@@ -48,7 +48,7 @@ def export(entries: Iterable[Entry], file: Path) -> tuple[int, Entry]:
     return written, last
 
 
-def exported(file: Path) -> Iterator[Entry]:
+def exported(file: Path) -> Generator[Entry]:
     """The entries of an export, one at a time. Raises BadFileError naming the line that is no entry."""
     form = format_of(file)
     try:
@@ -78,7 +78,8 @@ def _write(entries: Iterable[Entry], write: Callable[[dict[str, Any]], object]) 
 
 def _writer(output: TextIO, form: Format) -> Callable[[dict[str, Any]], object]:
     if form == "jsonl":
-        return lambda row: output.write(json.dumps(row, ensure_ascii=False) + "\n")
+        # In ASCII: some programs take more characters for line ends than JSON lines have.
+        return lambda row: output.write(json.dumps(row) + "\n")
     # Quoted throughout, so that line ends inside a value come back as they were.
     table = csv.DictWriter(output, _COLUMNS, quoting=csv.QUOTE_ALL)
     table.writeheader()

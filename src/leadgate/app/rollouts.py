@@ -200,8 +200,8 @@ def _refuse_misfit(home: Home, route: Route, challenger: Version, *, allow_libra
     champion, candidate = versions
     if not candidate.card.compiled and not allow_library:
         raise RefusedError(
-            f"Version {challenger.version} is not compiled ({candidate.card.why_library}), so the library would serve it, "
-            "a thousand times slower; allow that with --allow-library."
+            f"Version {challenger.version} is not compiled ({candidate.card.why_library}), so the library would serve "
+            "it, a thousand times slower; allow that with --allow-library."
         )
     names = (Named(version=v.version.version, digest=v.version.tags["model_digest"]) for v in versions)
     old, new = names

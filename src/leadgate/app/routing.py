@@ -10,7 +10,7 @@ from leadgate.models.bundles import fetch, load_bundle
 from leadgate.models.promoting import promote as point_alias
 from leadgate.models.registry import Alias, Registry, Version
 from leadgate.records import Route, Stage
-from leadgate.scoring.routing import BUCKETS, Act, Named, back, change, first_route
+from leadgate.rollout.routing import BUCKETS, Act, Named, back, change, first_route
 from leadgate.storage.postgres.audit import append_entry
 from leadgate.storage.postgres.connection import Connection
 from leadgate.storage.postgres.routes import add_route, present_route, routes_of

@@ -1,15 +1,20 @@
 """The demo's rollouts: a good challenger goes the whole way, a bad one comes back, on a clock that runs fast."""
 
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from rich.progress import Progress
 
+from leadgate.app.cli.output import print_table
 from leadgate.app.playing import Played, SimulatedClock, play
 from leadgate.app.rollouts import approve, evaluate, start
 from leadgate.app.wire import Home
+from leadgate.leads.project import parse_project
 from leadgate.rollout.controller import Judged, look
 from leadgate.simulator.team import Team
 from leadgate.simulator.world import BrokenSegment, World

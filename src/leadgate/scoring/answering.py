@@ -1,7 +1,7 @@
 """From a lead to an answer and its record (quiet)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from operator import itemgetter
 
@@ -11,7 +11,7 @@ from leadgate.leads.schema import FeatureValue
 from leadgate.models.scorers import Scored
 from leadgate.records import Prediction, Route
 from leadgate.scoring.contract import Answer, Confidence, Contract, LeadIn, contract_of
-from leadgate.scoring.routing import has_challenger
+from leadgate.rollout.routing import has_challenger
 from leadgate.stats.bands import Band, band_of
 
 Values = tuple[FeatureValue, ...]
@@ -29,6 +29,10 @@ class Arm:
     """Takes the version's own features from the contract's; None when they are the same."""
     confidences: dict[float, Confidence]
     """By the upper end of a band."""
+    high: float
+    """Priority is high above this score..."""
+    medium: float
+    """...and medium above this one."""
     compiled: bool
     """Whether a score takes microseconds; else it takes milliseconds, in a thread."""
     score: Callable[[Values], float]
@@ -48,8 +52,6 @@ class Live:
     contract: Contract
     champion: Arm
     challenger: Arm | None
-    shadow: Arm | None
-    """The version that is scored beside the champion and never answered; the challenger in stage shadow."""
     compiled: bool
     """Whether every score takes microseconds, so that a request is answered without waiting for a thread."""
 
@@ -58,6 +60,15 @@ class Live:
         if self.challenger is not None and has_challenger(self.route, lead_id):
             return self.challenger
         return self.champion
+
+    def beside(self, arm: Arm) -> Arm | None:
+        """The version that is scored too where ``arm`` answers, and that nobody is told of: the other one.
+
+        So the two are compared on the same leads in every stage; None without a challenger.
+        """
+        if self.challenger is None:
+            return None
+        return self.champion if arm is self.challenger else self.challenger
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
@@ -76,13 +87,12 @@ def live_of(route: Route, champion: Scored, challenger: Scored | None) -> Live:
     contract = contract_of([scored.card.lead for scored in versions])
     names = [feature.name for feature in contract.features]
     first = _arm(champion, "champion", names)
-    second = None if challenger is None else _arm(challenger, "challenger", names)
+    second = None if challenger is None else _matched(_arm(challenger, "challenger", names), route)
     return Live(
         route=route,
         contract=contract,
         champion=first,
         challenger=second,
-        shadow=second if route.stage == "shadow" else None,
         compiled=first.compiled and (second is None or second.compiled),
     )
 
@@ -98,8 +108,17 @@ def _arm(scored: Scored, variant: str, names: list[str]) -> Arm:
         pick=pick,
         compiled=scored.card.compiled,
         score=score if pick is None else lambda values: score(pick(values)),
+        high=scored.card.thresholds.high,
+        medium=scored.card.thresholds.medium,
         confidences={band.high: _confidence(band) for band in scored.card.bands.bands},
     )
+
+
+def _matched(challenger: Arm, route: Route) -> Arm:
+    """With the route's thresholds of priority, where it has some."""
+    high = challenger.high if route.challenger_high is None else route.challenger_high
+    medium = challenger.medium if route.challenger_medium is None else route.challenger_medium
+    return replace(challenger, high=high, medium=medium)
 
 
 def _picker(places: list[int]) -> Callable[[Values], Values]:
@@ -123,7 +142,7 @@ def record(  # noqa: PLR0917  # called for every lead, and keywords cost a tenth
     live: Live, arm: Arm, lead: LeadIn, score: float, shadow: float | None, prediction_id: str, request: Request
 ) -> Prediction:
     """What is logged of one lead."""
-    thresholds = arm.scored.card.thresholds
+    other = live.beside(arm)
     return Prediction(
         prediction_id=prediction_id,
         lead_id=lead.lead_id,
@@ -132,13 +151,13 @@ def record(  # noqa: PLR0917  # called for every lead, and keywords cost a tenth
         model_version=arm.version,
         variant=arm.variant,
         predicted_score=score,
-        priority="high" if score > thresholds.high else "medium" if score > thresholds.medium else "low",
+        priority="high" if score > arm.high else "medium" if score > arm.medium else "low",
         features=live.contract.encode_features(lead.values),
         latency_ms=request.latency_ms,
         batch_size=request.batch_size,
         request_id=request.request_id,
         route_epoch=live.route.epoch,
-        shadow_version=live.shadow.version if live.shadow else None,
+        shadow_version=other.version if other else None,
         shadow_score=shadow,
     )
 

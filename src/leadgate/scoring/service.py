@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import perf_counter
+from typing import Any
 
 import msgspec
 import uuid_utils
@@ -86,7 +87,8 @@ class Service:
         started = perf_counter()
         score = arm.score(lead.values)
         took = (perf_counter() - started) * 1000
-        shadow = None if live.shadow is None else self._shadow_now(live.shadow, arm, lead, score)
+        other = live.beside(arm)
+        shadow = None if other is None else self._shadow_now(other, arm, lead, score)
         prediction_id = str(uuid_utils.uuid7())
         request = Request(self.clock(), took, request_id or prediction_id, 1)
         return record(live, arm, lead, score, shadow, prediction_id, request), arm
@@ -101,16 +103,18 @@ class Service:
     async def score_batch(self, live: Live, leads: Sequence[LeadIn], request_id: str) -> list[tuple[Prediction, Arm]]:
         """Score many leads, each by the version that answers it; nothing is written yet."""
         arms = [live.arm_of(lead.lead_id) for lead in leads]
+        sides = [(arm, [i for i, own in enumerate(arms) if own is arm]) for arm in {id(a): a for a in arms}.values()]
         scores = [math.nan] * len(leads)
         started = perf_counter()
-        for arm in {id(arm): arm for arm in arms}.values():
-            places = [i for i, own in enumerate(arms) if own is arm]
-            for i, score in zip(places, await self._score_many(arm, [leads[i] for i in places]), strict=True):
-                scores[i] = score
+        for arm, places in sides:
+            _put(scores, places, await self._score_many(arm, [leads[i] for i in places]))
         took = (perf_counter() - started) * 1000
-        shadows: Sequence[float | None] = [None] * len(leads)
-        if live.shadow is not None:
-            shadows = await self._shadow_scores(live.shadow, live.champion, leads, scores)
+        shadows: list[float | None] = [None] * len(leads)
+        for arm, places in sides:
+            other = live.beside(arm)
+            if other is not None:
+                own = [scores[i] for i in places]
+                _put(shadows, places, await self._shadow_scores(other, arm, [leads[i] for i in places], own))
         request = Request(self.clock(), took, request_id, len(leads))
         return [
             (record(live, arm, lead, score, shadow, str(uuid_utils.uuid7()), request), arm)
@@ -167,6 +171,11 @@ class Service:
         for own, other in zip(scores, found, strict=True):
             self.metrics.shadow_difference.observe((arm.version, shadow.version), abs(own - other))
         return found
+
+
+def _put(into: list[Any], places: Sequence[int], values: Sequence[float | None]) -> None:
+    for i, value in zip(places, values, strict=True):
+        into[i] = value
 
 
 encode = msgspec.json.Encoder().encode

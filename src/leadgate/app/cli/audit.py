@@ -1,8 +1,8 @@
 """leadgate audit: who did what, when and why; and whether the record is whole."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -132,17 +132,20 @@ def export(
 
 
 @contextmanager
-def _source(project: Path, file: Path | None) -> "Iterator[tuple[Iterator[Entry], Protection | None]]":
+def _source(project: Path, file: Path | None) -> "Iterator[tuple[Generator[Entry], Protection | None]]":
     """The entries to verify, and how the log they are in is protected; None for a file."""
     if file is not None:
         from leadgate.app.auditing import exported  # noqa: PLC0415
 
-        yield exported(file), None
+        with closing(exported(file)) as entries:
+            yield entries, None
         return
     from leadgate.storage.postgres.audit import chain, protection  # noqa: PLC0415
 
     with open_home(project).connection() as connection:
-        yield chain(connection), protection(connection)
+        guard = protection(connection)
+        with closing(chain(connection)) as entries:  # at a break, the rest of the stream stays unread
+            yield entries, guard
 
 
 def _tell(checked: "Checked", guard: "Protection | None") -> None:

@@ -1,6 +1,6 @@
 """The audit log: appended to in the transaction of the act, and read as a stream."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -47,10 +47,11 @@ def append_entry(
     return entry.entry
 
 
-def chain(connection: Connection, *, since: datetime | None = None, until: datetime | None = None) -> Iterator[Entry]:
+def chain(connection: Connection, *, since: datetime | None = None, until: datetime | None = None) -> Generator[Entry]:
     """The entries in order, as one consistent stream that keeps a few thousand in memory.
 
     With ``since`` or ``until`` the whole stretch from the first entry not before the one to the last before the other.
+    Whoever stops before the end closes it.
     """
     with connection.transaction(), connection.cursor("leadgate_audit", row_factory=class_row(Entry)) as cursor:
         cursor.itersize = _PIECE
