@@ -1,9 +1,11 @@
 """The audit log: whole, in order, and no change to it goes unseen."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from psycopg.conninfo import make_conninfo
 
 from leadgate.chain import START, Checked, check, details_text
 from leadgate.storage.postgres.audit import GUARDED, append_entry, chain, latest_entries, protection
-from leadgate.storage.postgres.connection import connect
+from leadgate.storage.postgres.connection import _statements, connect, statement
 from leadgate.storage.postgres.migrate import migrate
 from leadgate.storage.postgres.server import start_embedded
 
@@ -383,6 +385,59 @@ def test_every_table_can_be_appended_to_by_the_writer(writer: "psycopg.Connectio
         "AND NOT (has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'SELECT'))"
     ).fetchall()
     assert lacking == [("alembic_version",)]
+
+
+class Nothing(dict[str, None]):
+    """Null for whatever a query asks for."""
+
+    def __missing__(self, name: str) -> None:
+        """No value."""
+
+
+def test_the_writer_may_send_every_query_of_a_service(writer: "psycopg.Connection[Any]") -> None:
+    """PostgreSQL plans each named query that reads or writes rows, and finds no right missing."""
+    queries = files("leadgate.storage.postgres") / "queries"
+    kinds = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
+    asked: dict[str, int] = dict.fromkeys(kinds, 0)
+    lacking = []
+    for subject in sorted(file.name.removesuffix(".sql") for file in queries.iterdir() if file.name.endswith(".sql")):
+        for name, text in _statements(subject).items():
+            bare = re.sub(r"^--.*$", "", text, flags=re.MULTILINE).strip()
+            kind = bare.split(maxsplit=1)[0]
+            if kind not in kinds or "{" in bare:
+                continue
+            try:
+                with writer.transaction(force_rollback=True):
+                    if subject == "outcomes":
+                        writer.execute(statement("outcomes", "create_staged"))
+                    writer.execute(b"EXPLAIN " + bare.encode(), Nothing())
+                asked[kind] += 1
+            except psycopg.errors.InsufficientPrivilege as error:
+                lacking.append(f"{subject}.{name}: {error}")
+            except psycopg.errors.IndeterminateDatatype:
+                assert kind == "SELECT", name  # PostgreSQL cannot tell what a null would be
+    assert lacking == []
+    assert asked["INSERT"] > 10
+    assert asked["UPDATE"] >= 3
+    assert asked["DELETE"] >= 2
+
+
+def test_the_writer_can_add_a_day_to_the_prediction_log_and_cannot_remove_it(
+    writer: "psycopg.Connection[Any]",
+) -> None:
+    """The one thing that PostgreSQL lets only owners do and a service needs; the bounds are the day's, in UTC."""
+    writer.execute("SET LOCAL timezone = 'Asia/Kathmandu'")
+    writer.execute("SET LOCAL datestyle = 'German'")
+    for _ in range(2):
+        writer.execute("SELECT leadgate.add_prediction_day('2026-02-28')")
+    writer.execute("SET LOCAL timezone = 'UTC'")
+    writer.execute("SET LOCAL datestyle = 'ISO'")
+    row = writer.execute(
+        "SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE oid = 'leadgate.prediction_logs_20260228'::regclass"
+    ).fetchone()
+    assert row == ("FOR VALUES FROM ('2026-02-28 00:00:00+00') TO ('2026-03-01 00:00:00+00')",)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        writer.execute("DROP TABLE leadgate.prediction_logs_20260228")
 
 
 # --- migrating where roles are not free

@@ -1,8 +1,10 @@
 """Rollouts of a project: the controller decides in PostgreSQL, and the registry follows."""
 
+import json
 import secrets
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from typing import Any
 
 from leadgate.app.routing import follow_route, route_in_force, staged
 from leadgate.app.wire import Home
@@ -23,8 +25,21 @@ from leadgate.rollout.routing import Named, change
 from leadgate.rollout.stages import Act
 from leadgate.rollout.verdicts import Verdict
 from leadgate.scoring.answering import live_of
+from leadgate.storage.postgres.audit import append_entry
 from leadgate.storage.postgres.exposures import past_leads
-from leadgate.storage.postgres.rollouts import NewRollout, alive_rollout
+from leadgate.storage.postgres.rollouts import (
+    Judgement,
+    NewRollout,
+    PostMortem,
+    Rollout,
+    Step,
+    alive_rollout,
+    close_post_mortems,
+    judgements_of,
+    post_mortems_of,
+    rollouts_of,
+    steps_of,
+)
 
 _BASELINE_DAYS = 90
 """Days of leads that a plan rests on, beside the horizon."""
@@ -129,17 +144,6 @@ def look(home: Home) -> tuple[History, Evidence, tuple[Verdict, ...]]:
         return controller.look(connection, home.project, home.clock())
 
 
-def refuse_during_rollout(home: Home, what: str) -> None:
-    """Raises RefusedError while a rollout is under way: only it moves the route then."""
-    with home.connection() as connection:
-        rollout = alive_rollout(connection, home.project.name)
-    if rollout is not None:
-        raise RefusedError(
-            f"Rollout {rollout.rollout_id} of version {rollout.challenger} is under way, so {what} would undo what it "
-            "measures; end it first with `leadgate rollout rollback`."
-        )
-
-
 def _follow(home: Home, route: Route, *, archive: str) -> str | None:
     """Let the registry say what the route says, and mark the version that left; nothing is ever deleted."""
     why = follow_route(home, route)
@@ -222,3 +226,58 @@ def _refuse_bad_rules(home: Home) -> None:
         raise RefusedError(
             f"rollout.experiment.segments names {strange[0]!r}, which is no feature in use; known: {', '.join(used)}."
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """All that happened in a rollout."""
+
+    rollout: Rollout
+    steps: tuple[Step, ...]
+    judgements: tuple[Judgement, ...]
+    """The last first."""
+    post_mortems: tuple[PostMortem, ...]
+
+    def judgement(self, evidence_id: int) -> dict[str, Any]:
+        """One judgement with its evidence and verdicts. Raises NotFoundError."""
+        for found in self.judgements:
+            if found.evidence_id == evidence_id:
+                parsed = {"evidence": json.loads(found.evidence), "verdicts": json.loads(found.verdicts)}
+                return {**asdict(found), **parsed}
+        raise NotFoundError(f"Rollout {self.rollout.rollout_id} has no evidence {evidence_id}.")
+
+
+def told(home: Home, rollout_id: int | None = None) -> Told:
+    """What happened in a rollout; the last one where none is named. Raises NotFoundError."""
+    with home.connection() as connection:
+        found = [r for r in rollouts_of(connection, home.project.name) if rollout_id in (None, r.rollout_id)]
+        if not found:
+            which = "no rollout yet" if rollout_id is None else f"no rollout {rollout_id}"
+            raise NotFoundError(
+                f"Model {home.project.name!r} has {which}; `leadgate rollout start VERSION` begins one."
+            )
+        number = found[0].rollout_id
+        return Told(
+            rollout=found[0],
+            steps=tuple(steps_of(connection, number)),
+            judgements=tuple(judgements_of(connection, number)),
+            post_mortems=tuple(post_mortems_of(connection, number)),
+        )
+
+
+def close_post_mortem(home: Home, rollout_id: int | None, *, findings: str, by: str | None) -> int:
+    """Write down what people found; gives the rollout's number. Raises RefusedError where none is open."""
+    number = told(home, rollout_id).rollout.rollout_id
+    with home.connection() as connection:
+        closed = close_post_mortems(connection, number, at=home.clock(), by=by or home.author, findings=findings)
+        if not closed:
+            raise RefusedError(f"Rollout {number} has no open post-mortem; nothing was written.")
+        append_entry(
+            connection,
+            at=home.clock(),
+            actor=by or home.author,
+            act="rollout.post_mortem",
+            subject=f"rollout {number}",
+            details={"findings": findings},
+        )
+    return number

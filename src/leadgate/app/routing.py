@@ -10,9 +10,12 @@ from leadgate.models.bundles import fetch, load_bundle
 from leadgate.models.promoting import promote as point_alias
 from leadgate.models.registry import Alias, Registry, Version
 from leadgate.records import Route, Stage
+from leadgate.rollout.controller import act_by_hand
+from leadgate.rollout.moving import Person
 from leadgate.rollout.routing import BUCKETS, Act, Named, back, change, first_route
 from leadgate.storage.postgres.audit import append_entry
 from leadgate.storage.postgres.connection import Connection
+from leadgate.storage.postgres.rollouts import alive_rollout
 from leadgate.storage.postgres.routes import add_route, present_route, routes_of
 
 
@@ -56,6 +59,14 @@ def set_route(
 def roll_back(home: Home, *, to: str | None, reason: str) -> Route:
     """Go back to the champion alone, or to the one before it: one transaction, and no registry is asked."""
     with home.connection() as connection:
+        rollout = alive_rollout(connection, home.project.name)
+        if rollout is not None and to is None:
+            person = Person(name=home.author, at=home.clock(), comment=reason)
+            _, left = act_by_hand(connection, home.project, "roll_back", person)
+            assert left is not None
+            return left
+        if rollout is not None:
+            raise RefusedError(f"Rollout {rollout.rollout_id} is under way; roll it back first, without --to.")
         history: Sequence[Route] = routes_of(connection, home.project.name)
         if not history:
             raise RefusedError(f"Model {home.project.name!r} has no route yet; there is nothing to go back to.")
@@ -64,8 +75,20 @@ def roll_back(home: Home, *, to: str | None, reason: str) -> Route:
     return route
 
 
+def refuse_during_rollout(home: Home, what: str) -> None:
+    """Raises RefusedError while a rollout is under way: only it moves the route then."""
+    with home.connection() as connection:
+        rollout = alive_rollout(connection, home.project.name)
+    if rollout is not None:
+        raise RefusedError(
+            f"Rollout {rollout.rollout_id} of version {rollout.challenger} is under way, so {what} would undo what it "
+            "measures; end it first with `leadgate rollout rollback`."
+        )
+
+
 def promote(home: Home, which: str, to: str) -> str:
     """Make a version champion or challenger; a champion answers every lead from now on. Gives the sentence to say."""
+    refuse_during_rollout(home, "another champion or challenger")
     before = _aliases(home.registry)
     said = point_alias(home.registry, which, to, by=home.author, at=home.clock())
     write_aliases(home, "model.promote", before, reason="by hand")

@@ -10,8 +10,8 @@ import msgspec
 from leadgate.leads.schema import FeatureValue
 from leadgate.models.scorers import Scored
 from leadgate.records import Prediction, Route
-from leadgate.scoring.contract import Answer, Confidence, Contract, LeadIn, contract_of
 from leadgate.rollout.routing import has_challenger
+from leadgate.scoring.contract import Answer, Confidence, Contract, LeadIn, contract_of
 from leadgate.stats.bands import Band, band_of
 
 Values = tuple[FeatureValue, ...]

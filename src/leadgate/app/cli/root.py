@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from leadgate import __version__
-from leadgate.app.cli import audit, data, db, keys, logs, models, outcomes, route
+from leadgate.app.cli import audit, data, db, keys, logs, models, outcomes, ratings, rollout, route
 from leadgate.app.cli.options import HERE, AsJson, ProjectDir, one_of
 from leadgate.app.cli.output import console, errors, moment, print_json, print_table, progress, share, with_interval
 from leadgate.app.cli.route import put_in_force
@@ -29,6 +29,8 @@ app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 app.add_typer(outcomes.app, name="outcomes")
 app.add_typer(route.app, name="route")
+app.add_typer(rollout.app, name="rollout")
+app.add_typer(ratings.app, name="ratings")
 app.add_typer(keys.app, name="keys")
 app.add_typer(logs.app, name="logs")
 app.add_typer(audit.app, name="audit")
@@ -174,6 +176,8 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """Take the challenger off the route; where the champion answers alone, go back to the champion before it.
+
+    A rollout that is under way ends with it, and its post-mortem is opened.
 
     One transaction, in force in every worker within a second. No request fails, and no registry is asked.
     """

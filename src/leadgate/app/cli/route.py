@@ -66,9 +66,10 @@ def set_(
     full: the champion alone. shadow: the challenger is scored too, and nobody is told. canary, ab_test: the challenger
     answers a share of the leads, always the same ones.
     """
-    from leadgate.app.routing import set_route  # noqa: PLC0415
+    from leadgate.app.routing import refuse_during_rollout, set_route  # noqa: PLC0415
 
     home = open_home(project)
+    refuse_during_rollout(home, "another route")
     route = set_route(
         home,
         stage=one_of(stage, Stage, "stage"),

@@ -22,6 +22,7 @@ def upgrade() -> None:
     _create_rollout_steps()
     _widen_routes()
     _guard_append_only_tables()
+    _let_others_add_days()
     _create_writer()
 
 
@@ -315,6 +316,25 @@ def _guard_append_only_tables() -> None:
         """)
 
 
+def _let_others_add_days() -> None:
+    """Only its owner can give a table partitions, and a service that may do nothing else of that needs one each day."""
+    op.execute("""
+        CREATE FUNCTION leadgate.add_prediction_day(day date) RETURNS void
+        LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+        BEGIN
+            EXECUTE format(
+                'CREATE TABLE IF NOT EXISTS leadgate.%I PARTITION OF leadgate.prediction_logs '
+                'FOR VALUES FROM (%L) TO (%L)',
+                'prediction_logs_' || to_char(day, 'YYYYMMDD'),
+                to_char(day, 'YYYY-MM-DD "00:00+00"'),
+                to_char(day + 1, 'YYYY-MM-DD "00:00+00"')
+            );
+        END
+        $$
+    """)
+    op.execute("REVOKE ALL ON FUNCTION leadgate.add_prediction_day(date) FROM PUBLIC")
+
+
 APPENDED = (
     "audit_log, routes, rollouts, rollout_steps, rollout_evidence, rollout_approvals, post_mortems, events, imports, "
     "quarantined_rows, prediction_logs, spool_segments, api_keys, idempotent_answers, lead_outcomes, sales_ratings, "
@@ -355,5 +375,6 @@ def _create_writer() -> None:
         op.execute("GRANT SELECT ON ALL TABLES IN SCHEMA leadgate TO leadgate_writer")
         for table in APPENDED.split(", "):
             op.execute(f"GRANT INSERT ON leadgate.{table} TO leadgate_writer")
+        op.execute("GRANT EXECUTE ON FUNCTION leadgate.add_prediction_day(date) TO leadgate_writer")
         for table, rights in CHANGED.items():
             op.execute(f"GRANT {rights} ON leadgate.{table} TO leadgate_writer")
