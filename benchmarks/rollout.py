@@ -19,8 +19,6 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
-from leadgate.stats.experiments import Arm, compare_arms
-from leadgate.stats.experiments import sample_ratio as ratio_of
 from scipy.optimize import brentq
 from scipy.special import expit
 from scipy.stats import chi2
@@ -33,6 +31,8 @@ from leadgate.rollout.experiment import difference_of, looks_of
 from leadgate.rollout.stages import State, move
 from leadgate.rollout.trial import harmless, planned_test, sample_ratio
 from leadgate.rollout.verdicts import Verdict
+from leadgate.stats.experiments import Arm, compare_arms
+from leadgate.stats.experiments import sample_ratio as ratio_of
 from report import FOLDER, Row, is_quick, report
 
 Flags = npt.NDArray[np.bool_]

@@ -13,13 +13,13 @@ from starlette.testclient import TestClient
 
 from leadgate.models.scorers import Scored
 from leadgate.records import ApiKey, Route
+from leadgate.rollout.routing import Act, Named, change, first_route
 from leadgate.scoring.answering import live_of
 from leadgate.scoring.api import App
 from leadgate.scoring.drainer import Drainer
 from leadgate.scoring.keys import Keyring
 from leadgate.scoring.log import ServingLog
 from leadgate.scoring.plan import Limits
-from leadgate.rollout.routing import Act, Named, change, first_route
 from leadgate.scoring.service import Service
 from leadgate.scoring.spool import Spool
 

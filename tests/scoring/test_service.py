@@ -16,8 +16,8 @@ import pytest
 from leadgate.app.wire import Home
 from leadgate.models.scorers import Scored, load
 from leadgate.records import ApiKey
-from leadgate.scoring.plan import Limits
 from leadgate.rollout.routing import bucket
+from leadgate.scoring.plan import Limits
 from serviced import Served, full_route, serve, shared_route
 
 

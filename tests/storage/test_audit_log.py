@@ -275,8 +275,8 @@ def test_tampering_by_a_superuser_shows(
     head = head_of(owner)
     assert check(chain(owner), noted=head).noted == 6
     owner.execute("SET LOCAL session_replication_role = replica")
-    for statement in statements:
-        owner.execute(statement.encode())
+    for sentence in statements:
+        owner.execute(sentence.encode())
     found = check(chain(owner), noted=head).broken
     assert found is not None
     assert (found.kind, found.entry) == (kind, entry)
