@@ -32,6 +32,8 @@ SHELL = {
     "scoring/api.py",
     "scoring/drainer.py",
     "scoring/connection.py",
+    "scoring/desk.py",
+    "scoring/rollouts.py",
     "scoring/log.py",
     "scoring/logs.py",
     "scoring/metrics.py",

@@ -17,12 +17,12 @@ from leadgate.rollout import controller
 from leadgate.rollout.controller import Judged
 from leadgate.rollout.design import Baseline, Design, design_of
 from leadgate.rollout.evidence import Evidence
-from leadgate.rollout.history import History
+from leadgate.rollout.history import History, history_of
 from leadgate.rollout.moving import Person
 from leadgate.rollout.reading import horizon_days, segments_of
 from leadgate.rollout.routing import Act as RouteAct
 from leadgate.rollout.routing import Named, change
-from leadgate.rollout.stages import Act
+from leadgate.rollout.stages import Act, State
 from leadgate.rollout.verdicts import Verdict
 from leadgate.scoring.answering import live_of
 from leadgate.storage.postgres.audit import append_entry
@@ -238,6 +238,11 @@ class Told:
     """The last first."""
     post_mortems: tuple[PostMortem, ...]
 
+    def in_short(self) -> dict[str, Any]:
+        """Everything but what the judgements rest on, which ``judgement`` gives one by one."""
+        short = [{k: v for k, v in vars(j).items() if k not in ("evidence", "verdicts")} for j in self.judgements]
+        return {**vars(self), "judgements": short}
+
     def judgement(self, evidence_id: int) -> dict[str, Any]:
         """One judgement with its evidence and verdicts. Raises NotFoundError."""
         for found in self.judgements:
@@ -262,6 +267,23 @@ def told(home: Home, rollout_id: int | None = None) -> Told:
             steps=tuple(steps_of(connection, number)),
             judgements=tuple(judgements_of(connection, number)),
             post_mortems=tuple(post_mortems_of(connection, number)),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """A rollout and where it is, or ended."""
+
+    rollout: Rollout
+    state: State
+
+
+def every_rollout(home: Home) -> tuple[Listed, ...]:
+    """The rollouts of the model, the last first."""
+    with home.connection() as connection:
+        found = rollouts_of(connection, home.project.name)
+        return tuple(
+            Listed(rollout=r, state=history_of(r, steps_of(connection, r.rollout_id), ()).state) for r in found
         )
 
 

@@ -76,8 +76,12 @@ def add_rules(config: Path) -> None:
     text = config.read_text(encoding="utf-8")
     for key, value in RULES["outcomes"].items():
         text = re.sub(rf"^  {key}: \w+", f"  {key}: {value}", text, flags=re.MULTILINE)
-    own = yaml.safe_dump({"rollout": RULES["rollout"]}, sort_keys=False)
-    text += "\n# How far evidence must carry a challenger: docs/rollout.md.\n" + own
+    rules = yaml.safe_load(text)["rollout"]
+    for key, value in RULES["rollout"].items():
+        rules[key] = {**rules[key], **value} if isinstance(value, dict) else value
+    before = text.split("\n# How far evidence", 1)[0]
+    own = yaml.safe_dump({"rollout": rules}, sort_keys=False, default_flow_style=None)
+    text = f"{before}\n# How far evidence must carry a challenger: docs/rollout.md.\n{own}"
     parse_project(text, config.name)
     config.write_text(text, encoding="utf-8")
 

@@ -168,5 +168,29 @@ thresholds:
 outcomes:
   window_days: 60         # an outcome counts for a score when it comes within this many days after it
   silence_means: unknown  # or not_converted, where the CRM reports wins only
+
+# How far evidence must carry a challenger, and how fast. A rollout keeps the rules that it started with.
+rollout:
+  shadow: {min_days: 7, max_days: 14}                   # it scores every lead, and nobody is told
+  canary: {share: 0.1, min_days: 7, max_days: 14}       # it answers a tenth of the leads
+  ab_test: {share: 0.5, min_days: 14, max_days: 28}     # half of them; outcomes decide
+  full: {min_days: 17.5, max_days: 28}                  # all of them, still watched
+  sign_off: [shadow, ab_test]  # stages that it leaves only with a person's approval
+  approve_own_model: true      # false: not that of the person who trained it
+  priority: scores             # quantiles: both versions mark the same share high, whatever their scores
+  capacity: 0.2                # share of the leads that the sales team can work
+  gates:
+    # `of: champion` makes a threshold a multiple of the champion's figure on the same leads; null switches a gate off.
+    auc: {at_least: 0.85}                # on matured leads; {at_least: 0.98, of: champion} suits any company's leads
+    precision: {at_least: 0.8}           # at thresholds.decision
+    recall: {at_least: 0.8}              # at thresholds.decision
+    calibration_error: {at_most: 0.05}   # mean distance of probability and conversion rate
+    ab_auc: {at_least: 0.87}             # on the leads of the A/B test
+    rating: 8                            # mean of the sales ratings in the A/B test
+  experiment:
+    min_lift: 0.05         # relative lift of the conversion rate that a promotion needs to show
+    detectable_lift: 0.1   # that the planned size is to see; `leadgate rollout plan` says what that takes
+    power: 0.95            # with this probability
+    horizon_days: null     # a conversion counts within so many days of the first score; null: outcomes.window_days
 """.splitlines()
 _TAIL.append("")

@@ -20,8 +20,10 @@ from leadgate.records import Outcome, Prediction
 from leadgate.scoring import openapi
 from leadgate.scoring.answering import answer
 from leadgate.scoring.contract import Answers, BadRequestError, OutcomesOut, ScoreOut, decode_outcomes, in_utc
+from leadgate.scoring.desk import Desk
 from leadgate.scoring.once import answer_once
 from leadgate.scoring.predict import ROUTE, Predict
+from leadgate.scoring.rollouts import BODIES, add_rollouts
 from leadgate.scoring.service import Service, encode
 from leadgate.scoring.watched import Watched
 
@@ -34,10 +36,10 @@ Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 class App:
     """The ASGI application of a worker."""
 
-    def __init__(self, service: Service, lifespan: Lifespan | None = None) -> None:
-        """``lifespan`` runs around the service's life, in the event loop."""
+    def __init__(self, service: Service, lifespan: Lifespan | None = None, desk: Desk | None = None) -> None:
+        """``lifespan`` runs around the service's life, in the event loop; None for ``desk``: no ``/rollouts``."""
         self._predict = Predict(service)
-        self._others: ASGIApp = Watched(_create(service, lifespan), service)
+        self._others: ASGIApp = Watched(_create(service, lifespan, desk), service)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -47,7 +49,7 @@ class App:
             await self._others(scope, receive, send)
 
 
-def _create(service: Service, lifespan: Lifespan | None) -> FastAPI:
+def _create(service: Service, lifespan: Lifespan | None, desk: Desk | None) -> FastAPI:
     @asynccontextmanager
     async def live(_: FastAPI) -> AsyncIterator[None]:
         if lifespan is None:
@@ -67,6 +69,8 @@ def _create(service: Service, lifespan: Lifespan | None) -> FastAPI:
     _add_scoring(app, service)
     _add_outcomes(app, service)
     _add_health(app, service)
+    if desk is not None:
+        add_rollouts(app, desk)
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
@@ -231,7 +235,7 @@ def _describe(app: FastAPI, service: Service) -> dict[str, Any]:
         described = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
         described["info"]["x-route-epoch"] = live.route.epoch
         schemas = described.setdefault("components", {}).setdefault("schemas", {})
-        schemas.update(openapi.components(live.contract, live.champion.scored.card))
+        schemas.update(openapi.components(live.contract, live.champion.scored.card, *BODIES))
         openapi.add_refusals(described, with_keys=service.keyring is not None)
         app.openapi_schema = msgspec.to_builtins(described)
     return app.openapi_schema

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -195,6 +195,15 @@ def decode_outcomes(body: bytes) -> list[OutcomeIn]:
     """One outcome or a list of them. Raises BadRequestError."""
     decoded = _decode(_OUTCOMES, body, list(OutcomeIn.__struct_fields__))
     return decoded if isinstance(decoded, list) else [decoded]
+
+
+Body = TypeVar("Body", bound=msgspec.Struct)
+
+
+def decode_as(kind: type[Body], body: bytes) -> Body:
+    """A message of a kind; an empty body says nothing. Raises BadRequestError."""
+    decoded: Body = _decode(msgspec.json.Decoder(kind), body or b"{}", list(kind.__struct_fields__))
+    return decoded
 
 
 def in_utc(moment: datetime | None) -> datetime | None:

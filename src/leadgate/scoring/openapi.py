@@ -30,12 +30,19 @@ _PROBLEM: dict[str, Any] = {
     },
 }
 
+_TOLD = {
+    "title": "Told",
+    "description": "What the command of the same name prints with --json",
+    "type": ["object", "array", "null"],
+}
+
 _PROBLEM_TEXTS = {
     400: "The body is not JSON",
     401: "No valid key in the Authorization header",
     403: "The key does not allow this",
-    404: "No such lead",
+    404: "There is no such thing",
     408: "The request did not arrive in time",
+    409: "The state of the rollout forbids it; nothing has changed",
     413: "The body is too large",
     422: "A field is missing, unknown or of the wrong type; `errors` names it",
     429: "The key's rate is used up; Retry-After says when to come again",
@@ -44,14 +51,14 @@ _PROBLEM_TEXTS = {
 }
 
 
-def components(contract: Contract, card: Card) -> dict[str, Any]:
+def components(contract: Contract, card: Card, *others: type[msgspec.Struct]) -> dict[str, Any]:
     """The schemas of all messages, the lead's own among them, with a real lead of the champion as the example."""
-    types = (contract.lead_type, contract.batch_type, Answer, Answers, OutcomeIn, OutcomesOut, ScoreOut)
+    types = (contract.lead_type, contract.batch_type, Answer, Answers, OutcomeIn, OutcomesOut, ScoreOut, *others)
     _, schemas = msgspec.json.schema_components(types, ref_template=_REF)
     features = {f.name: value for f, value in zip(card.lead.used, card.example, strict=True)}
     schemas["Lead"]["example"] = {"lead_id": "4711", "features": features}
     schemas["LeadBatch"]["example"] = {"leads": [{"lead_id": "4711", "features": features}]}
-    return {**schemas, "Problem": _PROBLEM}
+    return {**schemas, "Problem": _PROBLEM, "Told": _TOLD}
 
 
 def request_body(*names: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ _TITLES = {
     404: "Not found",
     405: "Method not allowed",
     408: "The request took too long to arrive",
+    409: "Not as things stand",
     413: "The request is too large",
     422: "The request is not valid",
     429: "Too many requests",

@@ -7,6 +7,7 @@ import uuid_utils
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from leadgate.scoring import rollouts
 from leadgate.scoring.contract import BadRequestError
 from leadgate.scoring.keys import Scope as KeyScope
 from leadgate.scoring.predict import DisconnectedError, problem_headers, read_body, read_head
@@ -17,7 +18,13 @@ OPEN_TO_ALL = ("/health/live", "/health/ready")
 """Routes that an orchestrator asks without a key."""
 
 _SCOPES: dict[str, KeyScope] = {"/predict/batch": "score", "/predict": "score", "/outcomes": "outcomes"}
-"""What a key must allow, by path; every other path asks for ``read``."""
+
+
+def scope_of(method: str, path: str) -> KeyScope:
+    """What a key must allow."""
+    if path == rollouts.UNDER or path.startswith(f"{rollouts.UNDER}/"):
+        return rollouts.scope_of(method, path)
+    return _SCOPES.get(path, "read")
 
 
 class Watched:
@@ -41,10 +48,13 @@ class Watched:
             path = scope["path"]
             caller = None
             if path not in OPEN_TO_ALL:
-                caller = self._service.admit(authorization, _SCOPES.get(path, "read"), started)
+                caller = self._service.admit(authorization, scope_of(scope["method"], path), started)
             body = await read_body(receive, length, self._service.limits.body_bytes)
             scope.setdefault("state", {}).update(
-                request_id=request_id, idempotency_key=key, caller=caller.key_id if caller else ""
+                request_id=request_id,
+                idempotency_key=key,
+                caller=caller.key_id if caller else "",
+                caller_name=caller.name if caller else None,
             )
             await self._app(scope, _given(body, receive), answer.send)
         except DisconnectedError:

@@ -18,6 +18,7 @@ from leadgate.errors import DatabaseDownError, RefusedError
 from leadgate.records import ApiKey, Route
 from leadgate.scoring.api import App
 from leadgate.scoring.connection import Connection, Sweeper
+from leadgate.scoring.desk import Desk
 from leadgate.scoring.drainer import spool_state
 from leadgate.scoring.keys import Keyring
 from leadgate.scoring.log import ServingLog
@@ -72,7 +73,7 @@ class _Server:
         self._child = child
         self._url = url
         self._plan = plan
-        app = App(service, self._lifespan)
+        app = App(service, self._lifespan, Desk(project=child.project, database_alive=service.log.alive))
         config = uvicorn.Config(
             traced(app) if plan.traces else app,
             http=Connection,

@@ -237,7 +237,7 @@ def history(
         print_json(found.judgement(evidence))
         return
     if as_json:
-        print_json(found)
+        print_json(found.in_short())
         return
     rows = [
         (
@@ -267,12 +267,42 @@ def postmortem(
     project: ProjectDir = HERE,
     rollout: Annotated[int | None, typer.Option(help="Its number.", show_default="the last one")] = None,
     by: By = None,
+    as_json: AsJson = False,
 ) -> None:
     """Close the post-mortem of a rollout that was rolled back."""
-    from leadgate.app.rollouts import close_post_mortem  # noqa: PLC0415
+    from leadgate.app.rollouts import close_post_mortem, told  # noqa: PLC0415
 
-    number = close_post_mortem(open_home(project), rollout, findings=findings, by=by)
+    home = open_home(project)
+    number = close_post_mortem(home, rollout, findings=findings, by=by)
+    if as_json:
+        print_json(told(home, number).post_mortems)
+        return
     console.print(f"The post-mortem of rollout {number} is closed.")
+
+
+@app.command("list")
+def list_(project: ProjectDir = HERE, as_json: AsJson = False) -> None:
+    """List every rollout of the model, the last first."""
+    from leadgate.app.rollouts import every_rollout  # noqa: PLC0415
+
+    found = every_rollout(open_home(project))
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (
+            f.rollout.rollout_id,
+            f.rollout.challenger,
+            f.rollout.champion,
+            f.state.stage,
+            moment(f.rollout.started_at),
+            "under way" if f.rollout.ended_at is None else moment(f.rollout.ended_at),
+            f.rollout.started_by,
+        )
+        for f in found
+    ]
+    columns = ["rollout", "challenger", "champion", "stage", "began (UTC)", "ended (UTC)", "begun by"]
+    print_table("Rollouts", columns, rows, numbers="r")
 
 
 def _do(project: Any, act: "Act", *, comment: str, by: str | None, as_json: bool, days: float = 0.0) -> None:
