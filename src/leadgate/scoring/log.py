@@ -10,6 +10,7 @@ from leadgate.errors import DatabaseDownError
 from leadgate.records import Outcome, Prediction
 from leadgate.storage.postgres.connection import database_down
 from leadgate.storage.postgres.idempotency import KnownAnswer, find_answer, remember_answer
+from leadgate.storage.postgres.measurements import Measurement, add_measurement
 from leadgate.storage.postgres.outcomes import Recorded, record_outcomes
 from leadgate.storage.postgres.partitions import ensure_partitions
 from leadgate.storage.postgres.predictions import LatestScore, copy_predictions, latest_score
@@ -77,6 +78,14 @@ class ServingLog:
         try:
             with self._pool.connection() as connection:
                 return latest_score(connection, lead_id)
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            raise self._down(error) from error
+
+    def measure(self, measurement: Measurement) -> None:
+        """Write down what a worker did; the same again adds nothing."""
+        try:
+            with self._pool.connection() as connection:
+                add_measurement(connection, measurement)
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise self._down(error) from error
 
