@@ -120,6 +120,8 @@ routes = Table(
     Column("reason", Text, nullable=False),
     Column("challenger_high", Double, comment="its priority is high above this score; null: as its card says"),
     Column("challenger_medium", Double, comment="medium above this score; null: as its card says"),
+    Column("champion_high", Double, comment="the champion's priority is high above this score; null: as its card says"),
+    Column("champion_medium", Double, comment="medium above this score; null: as its card says"),
     CheckConstraint("stage IN ('full', 'shadow', 'canary', 'ab_test')", name="stage_known"),
     CheckConstraint("share BETWEEN 0 AND 10000", name="share_in_buckets"),
     CheckConstraint(
@@ -173,6 +175,16 @@ lead_outcomes = Table(
     CheckConstraint("days_to_close >= 0", name="days_to_close_not_negative"),
     Index(None, "lead_id", "outcome_id"),
     comment="append-only: a correction is a new row, the last one recorded counts",
+)
+
+lead_contacts = Table(
+    "lead_contacts",
+    metadata,
+    Column("lead_id", Text, primary_key=True),
+    Column("contacted_at", Time, primary_key=True),
+    Column("recorded_at", Time, nullable=False),
+    Column("source", Text, nullable=False),
+    comment="append-only: when the sales team was in touch with a lead",
 )
 
 rollouts = Table(
