@@ -46,6 +46,7 @@ SHELL = {
     "scoring/service.py",
     "scoring/spool.py",
     "scoring/supervisor.py",
+    "scoring/sweeper.py",
     "scoring/traces.py",
     "scoring/warming.py",
     "scoring/watch.py",

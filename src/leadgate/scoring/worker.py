@@ -17,7 +17,7 @@ import uvicorn
 from leadgate.errors import DatabaseDownError, RefusedError
 from leadgate.records import ApiKey, Route
 from leadgate.scoring.api import App
-from leadgate.scoring.connection import Connection, Sweeper
+from leadgate.scoring.connection import Connection
 from leadgate.scoring.desk import Desk
 from leadgate.scoring.drainer import spool_state
 from leadgate.scoring.keys import Keyring
@@ -28,6 +28,7 @@ from leadgate.scoring.parent import tell_ready
 from leadgate.scoring.plan import ChildPlan, WorkerPlan
 from leadgate.scoring.service import Service
 from leadgate.scoring.spool import Spool
+from leadgate.scoring.sweeper import Sweeper
 from leadgate.scoring.traces import traced
 from leadgate.scoring.warming import warm_connection
 from leadgate.scoring.watch import Fetch, Versions, Watch, load_live, remember, remembered
