@@ -297,17 +297,15 @@ class Connection(HttpToolsProtocol):
         cycle: Any = self.cycle
         if unread := self.transport.get_write_buffer_size():
             return "reading", (unread, self.answered, id(cycle))
-        if self.flow.read_paused:  # with requests in hand, whose answers come first
+        if self._pending or self.flow.read_paused:  # with requests in hand, whose answers come first
             return None
         if self._plain is not None or self._in_head:
             return "request", (self.answered, id(cycle), "rest")
-        if cycle is not None and not cycle.response_complete:
+        if not self._is_between():
             return ("request", (id(cycle), "body")) if cycle.more_body else None
-        if cycle is None and not self.answered and not self._pending:
+        if cycle is None and not self.answered:
             return "request", "anything"
-        if not self._pending and self.timeout_keep_alive_task is None:  # else uvicorn's own timer runs
-            return "another", self.answered
-        return None
+        return None if self.timeout_keep_alive_task else ("another", self.answered)  # uvicorn's own timer runs
 
 
 def _head(status: int, kind: bytes, body: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
