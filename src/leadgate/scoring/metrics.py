@@ -107,6 +107,7 @@ _GAUGES: dict[str, str] = {
     "leadgate_spool_segments": "Segments that are not in the log yet",
     "leadgate_spool_bytes": "Their size",
     "leadgate_spool_lag_seconds": "Age of the oldest of them",
+    "leadgate_spool_kept": "Segments that were damaged or refused; their files are kept",
     "leadgate_spool_full": "1 while predictions are refused because the spool cannot take them",
     "leadgate_library_queue": "Requests that wait for a version served by the library",
     "leadgate_connections": "Open connections",
