@@ -304,7 +304,7 @@ def test_no_answer_stands_behind_a_shadow(champion: Scored, challenger: Scored, 
 def test_a_shadow_is_left_out_while_answers_wait(
     champion: Scored, challenger: Scored, database: str, tmp_path: Path
 ) -> None:
-    """The library's time goes to those who wait for it; the shadow's failure is counted, and nobody notices."""
+    """The library's time goes to those who wait for it; the shadow's absence is counted, and is no failure of it."""
     slow, shadow = by_library(champion, Broken(wait_s=0.3)), by_library(challenger, Broken())
     route = shared_route(slow, shadow, stage="shadow")
     with serve(tmp_path / "spool", database, route, slow, shadow) as served:
@@ -317,6 +317,8 @@ def test_a_shadow_is_left_out_while_answers_wait(
         for thread in threads:
             thread.join()
         assert sorted(served.logged("shadow_score"), key=str) == [(0.5,), (None,), (None,)]
+        assert served.service.metrics.shadow_skips.series == {("2",): 2}
+        assert served.service.metrics.shadow_failures.series == {}
 
 
 def test_a_score_that_is_there_at_once_leaves_the_queue(alone: Served, champion: Scored) -> None:

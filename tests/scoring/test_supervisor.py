@@ -37,6 +37,7 @@ def worker_plan(folder: Path, ready: int) -> dict[str, Any]:
             "listener": 0,
             "model_name": "nobody",
             "bundles": str(folder),
+            "declared": [],
             "run": str(folder),
             "durability": "process",
             "disk_share": 1.0,

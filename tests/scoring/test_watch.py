@@ -16,12 +16,14 @@ import pytest
 from leadgate.app.wire import Home
 from leadgate.errors import LeadgateError, RefusedError
 from leadgate.models.bundles import bundle_folder, fetch
+from leadgate.models.card import card_to_json
 from leadgate.models.scorers import Scored, load
 from leadgate.records import ApiKey, Route
 from leadgate.rollout.routing import change
 from leadgate.scoring import log as serving_log
 from leadgate.scoring import watch as watching
 from leadgate.scoring.answering import live_of
+from leadgate.scoring.contract import BadRequestError
 from leadgate.scoring.keys import Keyring
 from leadgate.scoring.log import ServingLog
 from leadgate.scoring.memory import remember, remembered
@@ -192,6 +194,7 @@ def test_a_rollback_does_not_wait_for_a_version_that_is_being_fetched(
 @pytest.mark.parametrize("lost", ("notification", "connection"))
 def test_a_change_is_found_when_the_word_of_it_is_lost(worker: Watched, champion: Scored, lost: str) -> None:
     """By asking every second, on another connection if need be."""
+    until((worker.memory / "keys.json").exists)  # it watches by now
     if lost == "connection":
         with psycopg.connect(worker.database, autocommit=True) as connection:
             killed = connection.execute(
@@ -363,6 +366,22 @@ def test_a_start_fetches_what_is_missing_and_refuses_what_does_not_fit(
     assert (live.challenger.version, machine.fetched) == ("2", ["2"])
     with pytest.raises(RefusedError, match=r"version 2 .*leadgate route set"):
         load_live(replace(route, challenger_digest="0" * 64), machine.versions())
+
+
+def test_going_back_refuses_nobody(machine: Machine, champion: Scored) -> None:
+    """A field that leadgate.yaml or another version here declares is taken and ignored; any other is a mistake."""
+    lead = champion.card.lead
+    extra = lead.features[0].model_copy(update={"name": "of_a_later_version"})
+    newer = replace(champion.card, lead=lead.model_copy(update={"features": (*lead.features, extra)}))
+    folder = bundle_folder(machine.root, NAME, "9")
+    folder.mkdir()
+    (folder / "card.json").write_bytes(card_to_json(newer))
+    versions = Versions(machine.root, NAME, machine.fetch, ["in_leadgate_yaml"])
+    live = load_live(full_route(champion), versions)
+    for name in ("of_a_later_version", "in_leadgate_yaml"):
+        assert live.contract.decode_lead(b'{"lead_id": "a", "features": {"%b": 1}}' % name.encode()).lead_id == "a"
+    with pytest.raises(BadRequestError, match="no field 'of_nobody'"):
+        live.contract.decode_lead(b'{"lead_id": "a", "features": {"of_nobody": 1}}')
 
 
 @pytest.mark.parametrize("name", ("route.json", "keys.json"))

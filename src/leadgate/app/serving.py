@@ -82,6 +82,7 @@ def _worker(
             listener=listener.fileno(),
             model_name=home.project.name,
             bundles=str(home.bundles),
+            declared=tuple(feature.name for feature in home.project.lead.features),
             run=str(home.run),
             durability=serving.durability,
             disk_share=settings.spool_disk_share,

@@ -11,13 +11,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
 import msgspec
 
 from leadgate.errors import RefusedError
+from leadgate.models.card import card_from_json
 from leadgate.models.registry import CARD, MODEL, PROGRAM, Registry, Version, vouched
 from leadgate.models.scorers import Scored, scored_of
 
@@ -53,6 +54,15 @@ def load_bundle(root: Path, model_name: str, version: str) -> Scored | None:
     except (OSError, msgspec.MsgspecError, RefusedError) as error:
         log.warning("bundle refused", extra={"bundle": str(folder), "reason": str(error)})
         return None
+
+
+def declared_names(root: Path, model_name: str) -> set[str]:
+    """The features that any version here declares: callers may send those of one that answered before, or will."""
+    names: set[str] = set()
+    for path in bundle_folder(root, model_name, "1").parent.glob(f"[!.]*/{CARD}"):
+        with suppress(OSError, ValueError):  # its names are all that is taken of it, so nothing has to vouch for it
+            names |= {feature.name for feature in card_from_json(path.read_bytes()).lead.features}
+    return names
 
 
 class _Files(dict[str, bytes]):

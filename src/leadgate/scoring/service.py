@@ -32,7 +32,11 @@ log = logging.getLogger("leadgate.scoring")
 
 
 class BusyError(Exception):
-    """More requests wait for the library than could be answered in time; or a shadow would make an answer wait."""
+    """More requests wait for the library than could be answered in time."""
+
+
+class _LeftOutError(Exception):
+    """A shadow would make an answer wait."""
 
 
 class LibraryQueue:
@@ -165,7 +169,7 @@ class Service:
 
     async def _shadow_by_library(self, shadow: Arm, leads: Sequence[LeadIn]) -> list[float]:
         if self.library.waiting:  # the interpreter's lock belongs to those who wait for an answer
-            raise BusyError
+            raise _LeftOutError
         return await asyncio.wait_for(self.shadows.score(shadow, leads), _SHADOW_WAIT_S)
 
     async def _shadow_scores(
@@ -175,6 +179,9 @@ class Service:
         try:
             made = await (self._score_many if shadow.compiled else self._shadow_by_library)(shadow, leads)
             found = [_probability(score) for score in made]
+        except _LeftOutError:  # our choice, and no fault of the version
+            self.metrics.shadow_skips.add((shadow.version,), len(leads))
+            return [None] * len(leads)
         except Exception as error:  # noqa: BLE001  # see above
             self.metrics.shadow_failures.add((shadow.version,), len(leads))
             log.warning("shadow failed", extra={"shadow_version": shadow.version, "reason": repr(error)})

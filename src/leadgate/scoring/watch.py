@@ -8,7 +8,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 
 from leadgate.errors import RefusedError
-from leadgate.models.bundles import load_bundle
+from leadgate.models.bundles import declared_names, load_bundle
 from leadgate.models.scorers import Scored
 from leadgate.records import ApiKey, Route
 from leadgate.scoring.answering import Live, Request, answer, live_of, record
@@ -44,7 +44,9 @@ Fetch = Callable[[str], None]
 class Versions:
     """The versions that a worker has loaded."""
 
-    def __init__(self, root: Path, model_name: str, fetch: Fetch) -> None:
+    def __init__(self, root: Path, model_name: str, fetch: Fetch, declared: Iterable[str] = ()) -> None:
+        """``declared``: names of the features in leadgate.yaml."""
+        self._declared = declared
         self._root = root
         self._model_name = model_name
         self._loaded: dict[tuple[str, str], Scored] = {}
@@ -58,6 +60,10 @@ class Versions:
         while len(self._loaded) > _KEPT:
             del self._loaded[next(iter(self._loaded))]
         return scored
+
+    def names(self) -> list[str]:
+        """What callers may send, used by a version or not: after going back to one nobody is refused who was not."""
+        return sorted({*self._declared, *declared_names(self._root, self._model_name)})
 
     def _load(self, version: str, digest: str) -> Scored | None:
         try:
@@ -90,7 +96,7 @@ def load_live(route: Route, versions: Versions) -> Live:
         if found is None:
             raise RefusedError(_another_model(version, digest))
         scored.append(found)
-    live = live_of(route, scored[0], scored[1] if len(scored) > 1 else None)
+    live = live_of(route, scored[0], scored[1] if len(scored) > 1 else None, versions.names())
     _warm(live)
     return live
 

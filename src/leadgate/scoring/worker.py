@@ -49,7 +49,7 @@ def run_worker(child: ChildPlan, plan: WorkerPlan, url: str, fetch: Fetch, clock
     Raises LeadgateError when route, versions and database do not fit together.
     """
     _raise_file_limit()
-    versions = Versions(Path(plan.bundles), plan.model_name, fetch)
+    versions = Versions(Path(plan.bundles), plan.model_name, fetch, plan.declared)
     route, keys = _route_and_keys(url, plan)
     service = Service(
         live=load_live(route, versions),
