@@ -11,11 +11,12 @@ number and heads, as the limits here do.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from time import perf_counter
 from typing import Any, ClassVar, Literal, NamedTuple
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from leadgate.records import ApiKey, Prediction
@@ -31,6 +32,8 @@ _LONGEST_HEAD = 64 * 1024
 """Bytes of a request's head."""
 _LARGEST_PLAIN = 16 * 1024
 """Bytes of a body that goes the short way: they are held before the key is looked at. The ordinary way asks first."""
+_MOST_AHEAD = 32
+"""Requests that a caller may send ahead of the answers to those before them."""
 _LONGEST_ROUTE = 100
 """Characters of a path that the log repeats."""
 _NOT_PLAIN = frozenset({b"idempotency-key", b"upgrade", b"connection", b"transfer-encoding"})
@@ -68,6 +71,19 @@ class _Head(NamedTuple):
     length: int
 
 
+class _Flow(FlowControl):
+    """Reads no further while requests wait for their turn; uvicorn does after each answer, so that they pile up."""
+
+    def __init__(self, transport: asyncio.Transport, pipeline: Collection[Any]) -> None:
+        super().__init__(transport)
+        self._pipeline = pipeline
+
+    def resume_reading(self) -> None:
+        """Go on when the last of them has begun, which may need the rest of its body."""
+        if not self._pipeline:
+            super().resume_reading()
+
+
 class Connection(HttpToolsProtocol):
     """One connection. The class attributes are set once, before the server starts."""
 
@@ -94,6 +110,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, or say no."""
         super().connection_made(transport)
+        self.flow = _Flow(transport, self.pipeline)
         if len(self.connections) > self.service.limits.connections:
             self.say_no(CrowdedError())
 
@@ -222,6 +239,9 @@ class Connection(HttpToolsProtocol):
         self.url, self.expect_100_continue = url, expects
         self.headers.extend(headers)
         super().on_headers_complete()
+        if len(self.pipeline) > _MOST_AHEAD:
+            self.give_up(f"it sent more than {_MOST_AHEAD} requests ahead of their answers")
+            raise ConnectionAbortedError  # the parser reads no further
 
     def _go_ordinary_way_with(self, content: bytes, caller: ApiKey | None) -> None:
         """Hand over a request that is whole, and admitted."""
@@ -283,8 +303,9 @@ class Connection(HttpToolsProtocol):
         if self._leaving:
             self.transport.close()
         elif self.pipeline:
+            cycle, app = self.pipeline.pop()
             self.flow.resume_reading()
-            self._start_asgi_task(*self.pipeline.pop())
+            self._start_asgi_task(cycle, app)
 
     def _good_head(self, content: bytes, request_id: str) -> bytes:
         server = self.server_state.default_headers
