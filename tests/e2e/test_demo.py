@@ -23,8 +23,10 @@ def test_a_good_challenger_reaches_full_and_a_bad_one_comes_back(cli: Cli) -> No
     ]
     (mortem,) = cli.json("rollout", "history", *folder)["post_mortems"]
     assert "fewer leads convert" in mortem["cause"]
-    versions = {v["version"]: v for v in cli.json("models", "list", *folder)}
+    versions = {v["version"]["version"]: v["version"] for v in cli.json("models", "list", *folder)}
     assert "champion" in versions["2"]["aliases"]
-    assert cli.json("route", "show", *folder)["champion"] == "2"
+    assert [name for name, v in versions.items() if "archived_at" in v["tags"]] == ["1", "3"]
+    (route, *_) = cli.json("route", "show", *folder)
+    assert (route["champion"], route["challenger"]) == ("2", None)
     assert cli.json("audit", "verify", *folder)["entries"] > 10
     assert "chain whole" in said
