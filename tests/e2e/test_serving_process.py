@@ -16,7 +16,7 @@ from commands import Cli
 from leadgate.app.wire import Home, open_home
 from workshop import simulated_file
 
-LEAD = {"lead_id": "L-1", "features": {"company_size": 120.0, "industry": "Software"}}
+LEAD: dict[str, Any] = {"lead_id": "L-1", "features": {"company_size": 120.0, "industry": "Software"}}
 
 
 @pytest.fixture(scope="module")
@@ -241,6 +241,21 @@ def test_what_does_not_fit_together_is_told_before_it_serves(project: Cli, clien
         config.write_text(text)
     assert "'company_size' is categorical" in said
     assert "version 1" in said
+
+
+def test_a_field_of_leadgate_yaml_is_taken_from_callers(project: Cli, client: httpx.Client) -> None:
+    """Though no version uses it: it was declared for one that was taken back, or that is to come."""
+    lead = {**LEAD, "features": {**LEAD["features"], "of_another_version": 7}}
+    assert client.post("/predict", json=lead).status_code == 422
+    config = project.folder / "leadgate.yaml"
+    text = config.read_text()
+    try:
+        config.write_text(text.replace("  features:\n", "  features:\n    of_another_version: {type: numeric}\n"))
+        with project.server() as other:
+            assert other.post("/predict", json=lead).json()["lead_id"] == "L-1"
+            assert other.post("/predict/batch", json={"leads": [lead]}).status_code == 200
+    finally:
+        config.write_text(text)
 
 
 def test_no_process_shows_the_databases_url(project: Cli, client: httpx.Client, home: Home) -> None:
