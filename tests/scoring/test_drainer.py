@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import LiteralString
 
+import msgspec
 import psycopg
 import pytest
 import uuid_utils
@@ -122,6 +123,23 @@ def test_a_table_that_is_away_is_waited_for(database: str, tmp_path: Path) -> No
             assert thread.is_alive()
             connection.execute("ALTER TABLE leadgate.away RENAME TO spool_segments")
             until(lambda: logged(database) == {known})
+
+
+def test_a_service_that_can_only_append_drains(database: str, tmp_path: Path) -> None:
+    """With the rights of leadgate_writer and no others: a new day, its predictions, an answer under a key."""
+    url = f"{database}&options=-c%20role%3Dleadgate_writer"
+    known = write(tmp_path)
+    with draining(tmp_path, url):
+        until(lambda: logged(database) == {known})
+    found = ServingLog(url)
+    found.open()
+    try:
+        made = KnownAnswer(request_sha256=b"1", answer=b"2")
+        later = msgspec.structs.replace(prediction(), scored_at=NOW + timedelta(days=3))
+        assert found.answer_once("", "key", made, [later], at=NOW, since=NOW - KEPT) == made
+    finally:
+        found.close()
+    assert logged(database) == {known, later.prediction_id}
 
 
 @pytest.mark.parametrize(

@@ -185,10 +185,11 @@ class Drainer:
                 raise psycopg.Rollback
         return drained
 
-    def _tell_down(self, error: Exception) -> None:
+    def _tell_down(self, error: psycopg.Error) -> None:
         if not self._down:
-            reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
-            log.error("PostgreSQL takes no predictions; they wait in the spool", extra={"reason": reason[0]})
+            # What the server says has its context behind it; where it could not be reached, the last try says why.
+            reason = error.diag.message_primary or str(error).strip().rpartition("\n")[2] or type(error).__name__
+            log.error("PostgreSQL takes no predictions; they wait in the spool", extra={"reason": reason})
         self._down = True
 
     def _tell_up(self) -> None:

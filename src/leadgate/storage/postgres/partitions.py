@@ -1,9 +1,7 @@
 """The daily partitions of the prediction log."""
 
 from collections.abc import Iterable
-from datetime import date, timedelta
-
-from psycopg import sql
+from datetime import date
 
 from leadgate.storage.postgres.connection import Connection, statement
 
@@ -18,13 +16,7 @@ def ensure_partitions(connection: Connection, days: Iterable[date]) -> None:
         if found is None or found[0] is None:
             # Both would find it missing and one would fail.
             connection.execute(statement("partitions", "lock_partitions"))
-            connection.execute(
-                sql.SQL(statement("partitions", "create_partition")).format(
-                    name=sql.Identifier("leadgate", partition_name(day)),
-                    start=sql.Literal(f"{day} 00:00+00"),
-                    end=sql.Literal(f"{day + timedelta(days=1)} 00:00+00"),
-                )
-            )
+            connection.execute(statement("partitions", "create_partition"), {"day": day})
 
 
 def partition_name(day: date) -> str:

@@ -5,4 +5,5 @@ SELECT to_regclass('leadgate.' || %(name)s)
 SELECT pg_advisory_xact_lock(hashtext('leadgate.partitions'))
 
 -- create_partition
-CREATE TABLE IF NOT EXISTS {name} PARTITION OF leadgate.prediction_logs FOR VALUES FROM ({start}) TO ({end})
+-- By a function of the owner's, for only an owner can give a table partitions, and a service need not be one.
+SELECT leadgate.add_prediction_day(%(day)s)
