@@ -1,6 +1,7 @@
 """Route changes under load: no request fails, and no worker answers with the old route for long.
 
-``python benchmarks/rollback.py``; QUICK=1 for a short form. Two workers; versions 1 and 2 take turns as champion.
+``python benchmarks/rollback.py``; QUICK=1 for a short form. Two workers; versions 1 and 2 take turns as champion. Then
+version 2 is a challenger in its canary, and red evidence brings it back.
 """
 
 import json
@@ -9,11 +10,23 @@ import tempfile
 import threading
 import time
 from bisect import bisect_right
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
+
+import yaml
 
 from callers import Calls, call, request_bytes
+from leadgate.app.rollouts import evaluate, start
 from leadgate.app.routing import roll_back, route_in_force, set_route
+from leadgate.app.wire import CONFIG, Home
+from leadgate.leads.rollout_rules import GateRules
+from leadgate.rollout import controller
+from leadgate.scoring.metrics import SECONDS as EDGES
+from leadgate.storage.postgres.measurements import Measurement, add_measurement
 from leadgate.storage.postgres.routes import routes_of
 from project import Running, make_project, serving, settled
 from report import Row, is_quick, report
@@ -25,14 +38,17 @@ def main() -> int:
     """Measure; gives the exit code."""
     with tempfile.TemporaryDirectory() as folder:
         requests = [request_bytes(lead) for lead in make_project(Path(folder))]
+        _ask_for_latency_only(Path(folder))
         with serving(Path(folder), "--workers", "2") as running:
             calls = _under_load(running, requests)
             drained = settled(running)
             rows = _rows(running, calls, drained=drained)
+            rows += _verdict_rows(running, requests)
     notes = [
         f"Two workers, {RATE:,.0f} requests a second for {SECONDS:g} s in an open loop.",
         f"{CHANGES} changes of the route: every second one sets another champion, the other is a rollback.",
         "Staleness: time between a change's commit and the scoring of the last prediction under the route before it.",
+        "Verdict: the controller finds latencies red, under the same load, of which a canary answers 49 %.",
     ]
     return report("rollback", "Route changes under load", rows, notes)
 
@@ -57,6 +73,93 @@ def _under_load(running: Running, requests: list[bytes]) -> Calls:
     changer.join()
     assert stop.is_set()
     return calls
+
+
+def _ask_for_latency_only(folder: Path) -> None:
+    """Rules under which only latencies decide, so that the way into the canary and back is short."""
+    config = yaml.safe_load((folder / CONFIG).read_text())
+    off = {name: None for name, value in GateRules() if name not in ("p99_ms", "min_ratings") and value is not None}
+    at_once = {"min_days": 0, "min_leads": 1}
+    config["rollout"] = {
+        "shadow": {**at_once, "min_matured": 1, "min_conversions": 1},
+        "canary": {**at_once, "share": 0.49},
+        "sign_off": [],
+        "gates": off,
+    }
+    (folder / CONFIG).write_text(yaml.safe_dump(config))
+
+
+def _verdict_rows(running: Running, requests: list[bytes]) -> list[Row]:
+    """From a red verdict to the last answer by the challenger, under load."""
+    home = Home(running.home.folder, running.home.settings)  # with the rules of the file
+    if route_in_force(home).champion != "1":
+        roll_back(home, to="1", reason="bench")
+    began: list[float] = []
+    decided: list[float] = []
+
+    def lead_rollout() -> None:
+        time.sleep(1)
+        start(home, "2", reason="bench")
+        time.sleep(2)
+        _measure(home, 0.05)
+        evaluate(home)
+        time.sleep(2)
+        _measure(home, 0.9)
+        began.append(time.monotonic())
+        with _noting(decided):
+            evaluate(home)
+
+    leader = threading.Thread(target=lead_rollout)
+    leader.start()
+    calls = call(running.port, requests, rate=RATE, seconds=15.0)
+    leader.join()
+    answers = [(a.done, json.loads(a.body)) for a in calls.answers if a.status == 200]
+    own = [done for done, answer in answers if answer["variant"] == "challenger"]
+    failed = len(calls.failures) + len(calls.answers) - len(answers)
+    return [
+        Row(what="red verdict: answers by the challenger before", measured=len(own), unit="", bar=1),
+        Row(
+            what="from the verdict to the last answer by the challenger",
+            measured=1000 * max(0.0, max(own) - decided[-1]),
+            unit="ms",
+            bar=2000,
+            at_most=True,
+        ),
+        Row(what="from the start of that evaluation", measured=1000 * (max(own) - began[-1]), unit="ms"),
+        Row(what="failed requests then", measured=failed, unit="", bar=0, at_most=True),
+    ]
+
+
+def _measure(home: Home, seconds: float) -> None:
+    """What a worker would write whose answers take so long."""
+    now, place = home.clock(), bisect_right(EDGES, seconds)
+    measured = Measurement(
+        service="bench",
+        worker=f"{seconds}",
+        since=now - timedelta(seconds=1),
+        until=now,
+        requests=5_000,
+        failures=0,
+        busy_s=0.1,
+        peak_memory_bytes=10**8,
+        latencies={"champion": [(edge, 5_000 * (i == place)) for i, edge in enumerate((*EDGES, None))]},
+    )
+    with home.connection() as connection:
+        add_measurement(connection, measured)
+
+
+@contextmanager
+def _noting(decided: list[float]) -> Iterator[None]:
+    """Note the moments at which the controller has decided."""
+    real: Any = vars(controller)["decide"]
+
+    def noted(*given: Any) -> Any:
+        found = real(*given)
+        decided.append(time.monotonic())
+        return found
+
+    with mock.patch.object(controller, "decide", noted):
+        yield
 
 
 def _rows(running: Running, calls: Calls, *, drained: bool) -> list[Row]:
