@@ -219,3 +219,15 @@ def test_bodies_survive_what_json_allows(client: TestClient, lead: dict[str, Any
     ((_, lead_id, score, *_, features, _),) = logged(served)
     assert (lead_id, {**features, "company_size": float(features["company_size"])}) == ("漢", sent)
     assert 0 <= score <= 1
+
+
+def test_contacts_are_recorded_once(client: TestClient, served: Served) -> None:
+    """A CRM that sends its list again adds nothing; a time without a zone is refused, and nothing of it recorded."""
+    calls = [{"lead_id": "L-1", "contacted_at": "2026-06-01T10:00:00+02:00"}, {"lead_id": "L-2"}]
+    assert client.post("/contacts", json=calls).json() == {"received": 2, "added": 2}
+    assert client.post("/contacts", json=calls[0]).json() == {"received": 1, "added": 0}
+    refused = client.post("/contacts", json=[calls[0], {"lead_id": "L-3", "contacted_at": "2026-06-01T10:00:00"}])
+    assert refused.status_code == 422
+    with psycopg.connect(served.database) as connection:
+        rows = connection.execute("SELECT lead_id, contacted_at FROM leadgate.lead_contacts ORDER BY 1").fetchall()
+    assert rows == [("L-1", datetime(2026, 6, 1, 8, tzinfo=UTC)), ("L-2", NOW)]

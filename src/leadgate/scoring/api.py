@@ -16,10 +16,19 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from leadgate import __version__
-from leadgate.records import Outcome, Prediction
+from leadgate.records import Contact, Outcome, Prediction
 from leadgate.scoring import openapi
 from leadgate.scoring.answering import answer
-from leadgate.scoring.contract import Answers, BadRequestError, OutcomesOut, ScoreOut, decode_outcomes, in_utc
+from leadgate.scoring.contract import (
+    Answers,
+    BadRequestError,
+    ContactsOut,
+    OutcomesOut,
+    ScoreOut,
+    decode_contacts,
+    decode_outcomes,
+    in_utc,
+)
 from leadgate.scoring.desk import Desk
 from leadgate.scoring.once import answer_once
 from leadgate.scoring.predict import ROUTE, Predict
@@ -68,6 +77,7 @@ def _create(service: Service, lifespan: Lifespan | None, desk: Desk | None) -> F
     app.openapi = lambda: _describe(app, service)  # type: ignore[method-assign]  # FastAPI's documented way
     _add_scoring(app, service)
     _add_outcomes(app, service)
+    _add_contacts(app, service)
     _add_health(app, service)
     if desk is not None:
         add_rollouts(app, desk)
@@ -189,6 +199,28 @@ def _add_outcomes(app: FastAPI, service: Service) -> None:
                 )
             )
         )
+
+
+def _add_contacts(app: FastAPI, service: Service) -> None:
+    @app.post(
+        "/contacts",
+        summary="Report that the sales team was in touch with leads",
+        tags=["outcomes"],
+        openapi_extra=openapi.request_body("ContactIn", "list"),
+        responses=openapi.responses("ContactsOut", 400, 408, 413, 422, 503),
+        response_class=Response,
+    )
+    async def contacts(request: Request) -> Response:
+        """Take one contact or a list of up to 1,000. A rollout sees by them whether both versions get the attention."""
+        now = service.clock()
+        reported = [
+            Contact(
+                lead_id=given.lead_id, contacted_at=in_utc(given.contacted_at, "$.contacted_at") or now, source="api"
+            )
+            for given in decode_contacts(await request.body())
+        ]
+        added = await run_in_threadpool(service.log.record_contacts, reported, now)
+        return _json(encode(ContactsOut(received=len(reported), added=added)))
 
 
 def _add_health(app: FastAPI, service: Service) -> None:

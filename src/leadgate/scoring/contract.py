@@ -80,6 +80,21 @@ class OutcomeIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Time of the decision, with a zone; now when left out."""
 
 
+class ContactIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """That the sales team was in touch with a lead."""
+
+    lead_id: LeadId
+    contacted_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    """When, with a zone; now when left out."""
+
+
+class ContactsOut(msgspec.Struct, frozen=True, kw_only=True):
+    """What a delivery of contacts added."""
+
+    received: int
+    added: int
+
+
 class OutcomesOut(msgspec.Struct, frozen=True, kw_only=True):
     """What a delivery of outcomes added."""
 
@@ -207,6 +222,17 @@ def decode_outcomes(body: bytes) -> list[OutcomeIn]:
     return decoded if isinstance(decoded, list) else [decoded]
 
 
+_CONTACTS = msgspec.json.Decoder(
+    ContactIn | Annotated[list[ContactIn], msgspec.Meta(min_length=1, max_length=BATCH_LIMIT)]
+)
+
+
+def decode_contacts(body: bytes) -> list[ContactIn]:
+    """One contact or a list of them. Raises BadRequestError."""
+    decoded = _decode(_CONTACTS, body, list(ContactIn.__struct_fields__))
+    return decoded if isinstance(decoded, list) else [decoded]
+
+
 Body = TypeVar("Body", bound=msgspec.Struct)
 
 
@@ -216,12 +242,12 @@ def decode_as(kind: type[Body], body: bytes) -> Body:
     return decoded
 
 
-def in_utc(moment: datetime | None) -> datetime | None:
+def in_utc(moment: datetime | None, path: str = "$.outcome_at") -> datetime | None:
     """The same moment in UTC: PostgreSQL knows no zone beyond 16 hours. Raises BadRequestError."""
     try:
         return moment.astimezone(UTC) if moment else None
     except OverflowError:
-        raise BadRequestError("The time is beyond the calendar.", "$.outcome_at") from None
+        raise BadRequestError("The time is beyond the calendar.", path) from None
 
 
 def _decode(decoder: Any, body: bytes, known: list[str]) -> Any:

@@ -7,8 +7,9 @@ import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from leadgate.errors import DatabaseDownError
-from leadgate.records import Outcome, Prediction
+from leadgate.records import Contact, Outcome, Prediction
 from leadgate.storage.postgres.connection import Connection, commit_durably, database_down, limit_statements, patient
+from leadgate.storage.postgres.contacts import record_contacts
 from leadgate.storage.postgres.idempotency import KnownAnswer, find_answer, remember_answer
 from leadgate.storage.postgres.measurements import Measurement, add_measurement
 from leadgate.storage.postgres.outcomes import Recorded, record_outcomes
@@ -75,6 +76,14 @@ class ServingLog:
         try:
             with self._pool.connection() as connection:
                 return record_outcomes(connection, outcomes, recorded_at)
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            raise self._down(error) from error
+
+    def record_contacts(self, contacts: Sequence[Contact], recorded_at: datetime) -> int:
+        """Append contacts, all or none; gives how many were news."""
+        try:
+            with self._pool.connection() as connection:
+                return record_contacts(connection, contacts, recorded_at)
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise self._down(error) from error
 

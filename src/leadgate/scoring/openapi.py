@@ -5,7 +5,16 @@ from typing import Any
 import msgspec
 
 from leadgate.models.card import Card
-from leadgate.scoring.contract import Answer, Answers, Contract, OutcomeIn, OutcomesOut, ScoreOut
+from leadgate.scoring.contract import (
+    Answer,
+    Answers,
+    ContactIn,
+    ContactsOut,
+    Contract,
+    OutcomeIn,
+    OutcomesOut,
+    ScoreOut,
+)
 
 _REF = "#/components/schemas/{name}"
 
@@ -53,7 +62,8 @@ _PROBLEM_TEXTS = {
 
 def components(contract: Contract, card: Card, *others: type[msgspec.Struct]) -> dict[str, Any]:
     """The schemas of all messages, the lead's own among them, with a real lead of the champion as the example."""
-    types = (contract.lead_type, contract.batch_type, Answer, Answers, OutcomeIn, OutcomesOut, ScoreOut, *others)
+    ours = (Answer, Answers, OutcomeIn, OutcomesOut, ContactIn, ContactsOut, ScoreOut)
+    types = (contract.lead_type, contract.batch_type, *ours, *others)
     _, schemas = msgspec.json.schema_components(types, ref_template=_REF)
     features = {f.name: value for f, value in zip(card.lead.used, card.example, strict=True)}
     schemas["Lead"]["example"] = {"lead_id": "4711", "features": features}

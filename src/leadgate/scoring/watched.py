@@ -20,7 +20,12 @@ OPEN_TO_ALL = ("/health/live", "/health/ready")
 _UNASKED_BYTES = 1_024
 """Of a body that such a route takes and ignores: nobody has said who sends it."""
 
-_SCOPES: dict[str, KeyScope] = {"/predict/batch": "score", "/predict": "score", "/outcomes": "outcomes"}
+_SCOPES: dict[str, KeyScope] = {
+    "/predict/batch": "score",
+    "/predict": "score",
+    "/outcomes": "outcomes",
+    "/contacts": "outcomes",
+}
 
 
 def scope_of(method: str, path: str) -> KeyScope:
