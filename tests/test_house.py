@@ -31,6 +31,7 @@ SHELL = {
     "rollout/reading.py",
     "scoring/api.py",
     "scoring/drainer.py",
+    "scoring/folding.py",
     "scoring/connection.py",
     "scoring/desk.py",
     "scoring/rollouts.py",

@@ -18,11 +18,12 @@ from pathlib import Path
 import psycopg
 
 from leadgate.records import Prediction
+from leadgate.scoring.folding import log_predictions
 from leadgate.scoring.segments import Segment, read_segment
 from leadgate.scoring.spool import NEW, OPEN, SEALED
 from leadgate.storage.postgres.connection import Connection
 from leadgate.storage.postgres.partitions import ensure_partitions
-from leadgate.storage.postgres.predictions import DrainedSegment, claim_segment, copy_predictions, forget_segments
+from leadgate.storage.postgres.predictions import DrainedSegment, claim_segment, forget_segments
 
 REJECTED = ".rejected"
 """A segment with predictions that the log's rules refuse; kept, for the person who has to find out why."""
@@ -131,7 +132,7 @@ class Drainer:
             with connection.transaction():
                 _prepare(connection, segment.predictions)
                 if claim_segment(connection, drained):
-                    copy_predictions(connection, segment.predictions)
+                    log_predictions(connection, segment.predictions)
         except (psycopg.DataError, psycopg.IntegrityError, ValueError):
             drained = self._drain_singly(connection, path, segment, drained)
         if drained.damage:
@@ -152,7 +153,7 @@ class Drainer:
             for prediction in segment.predictions:
                 try:
                     with connection.transaction():
-                        copy_predictions(connection, [prediction])
+                        log_predictions(connection, [prediction])
                 except psycopg.errors.UniqueViolation:  # it is in the log: nothing is lost
                     continue
                 except (psycopg.DataError, psycopg.IntegrityError, ValueError) as error:

@@ -8,11 +8,12 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from leadgate.errors import DatabaseDownError
 from leadgate.records import Outcome, Prediction
+from leadgate.scoring.folding import log_predictions
 from leadgate.storage.postgres.connection import database_down
 from leadgate.storage.postgres.idempotency import KnownAnswer, find_answer, remember_answer
 from leadgate.storage.postgres.outcomes import Recorded, record_outcomes
 from leadgate.storage.postgres.partitions import ensure_partitions
-from leadgate.storage.postgres.predictions import LatestScore, copy_predictions, latest_score
+from leadgate.storage.postgres.predictions import LatestScore, latest_score
 
 _WAIT_S = 5.0
 """How long a request waits for a connection before it is told that the database does not answer."""
@@ -59,7 +60,7 @@ class ServingLog:
                     assert known is not None
                     return known
                 ensure_partitions(connection, {p.scored_at.date() for p in predictions})
-                copy_predictions(connection, predictions)
+                log_predictions(connection, predictions)
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise self._down(error) from error
         return made
