@@ -1,10 +1,13 @@
 """The bins of a version's profiles: cut once, from the leads it was trained on, and shared ever after (quiet)."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
+from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -47,6 +50,26 @@ class Layout:
             told.update("\0".join([name, *sorted(self.known[name])]).encode() + b"\1")
         told.update("\0".join(self.segments).encode())
         return told.hexdigest()[:16]
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Every feature that has bins or categories."""
+        return (*self.edges, *self.known)
+
+    @cached_property
+    def decode(self) -> Callable[[bytes], list[Any]]:
+        """Decodes a JSON array of leads to rows, of which ``values`` takes the features."""
+        fields = [(f"f{i}", Any, None) for i in range(len(self.names))]
+        named = {f"f{i}": name for i, name in enumerate(self.names)}
+        row = msgspec.defstruct("Row", fields, rename=named, gc=False)
+        return msgspec.json.Decoder(list[row]).decode  # type: ignore[valid-type]
+
+    @cached_property
+    def values(self) -> Callable[[Any], tuple[FeatureValue, ...]]:
+        """The values of a decoded row in the order of ``names``; None for what it lacks."""
+        if len(self.names) > 1:
+            return attrgetter(*(f"f{i}" for i in range(len(self.names))))
+        return lambda row: tuple(getattr(row, f"f{i}") for i in range(len(self.names)))
 
 
 NO_LAYOUT = Layout(edges={}, known={}, segments=())

@@ -107,7 +107,8 @@ def moments_of(values: Floats) -> Moments:
     if len(values) == 0:
         return Moments()
     mean = float(values.mean())
-    return Moments(count=len(values), mean=mean, m2=float(((values - mean) ** 2).sum()))
+    apart = values - mean
+    return Moments(count=len(values), mean=mean, m2=float(apart @ apart))
 
 
 def add_numeric(a: Numeric, b: Numeric) -> Numeric:
@@ -123,7 +124,8 @@ def add_numeric(a: Numeric, b: Numeric) -> Numeric:
 
 def numeric_of(values: Floats, edges: Floats) -> Numeric:
     """A profile of values, shape (n,); NaN and infinite ones count as missing."""
-    finite = values[np.isfinite(values)]
+    known = np.isfinite(values)
+    finite = values if known.all() else values[known]
     return Numeric(
         missing=len(values) - len(finite),
         low=float(finite.min()) if len(finite) else inf,

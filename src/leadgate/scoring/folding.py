@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from leadgate.leads.baselines import baseline_from_bytes
@@ -20,7 +20,6 @@ from leadgate.storage.postgres.profiles import (
     first_logged,
     forget_hours,
     hold_off_adding,
-    hold_off_rebuilding,
     logged_between,
     scattered_hours,
     take_parts,
@@ -69,7 +68,6 @@ class Folder:
 
         One row an hour, version and variant; nothing is read. After 64 of them this process merges the hour's rows.
         """
-        hold_off_rebuilding(connection)
         for (name, version, variant, hour), group in grouped(predictions).items():
             layout, digest = self.layouts.of(connection, name, version)
             key = HourKey(model_name=name, model_version=version, variant=variant, hour=hour, layout=digest)
@@ -97,13 +95,23 @@ def log_predictions(connection: Connection, predictions: Sequence[Prediction]) -
     _folder.fold(connection, predictions)
 
 
-def grouped(predictions: Iterable[Prediction]) -> dict[Group, list[Prediction]]:
+def grouped(predictions: Sequence[Prediction]) -> Mapping[Group, Sequence[Prediction]]:
     """Predictions by model, version, variant and hour."""
+    if not predictions:
+        return {}
+    whose = {(p.model_name, p.model_version, p.variant) for p in predictions}
+    times = [p.scored_at for p in predictions]
+    first = _hour_of(min(times))
+    if len(whose) == 1 and first == _hour_of(max(times)):  # nearly always
+        return {(*whose.pop(), first): predictions}
     groups: dict[Group, list[Prediction]] = defaultdict(list)
     for p in predictions:
-        hour = p.scored_at.replace(minute=0, second=0, microsecond=0)
-        groups[p.model_name, p.model_version, p.variant, hour].append(p)
+        groups[p.model_name, p.model_version, p.variant, _hour_of(p.scored_at)].append(p)
     return groups
+
+
+def _hour_of(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)
 
 
 def merge_parts(connection: Connection, key: HourKey, layout: Layout) -> None:
@@ -131,9 +139,9 @@ def rebuild_hours(connection: Connection, model_name: str, *, since: datetime, u
     Hours of days that have left the log keep their profiles. An hour is a transaction, and those who add to it wait.
     """
     layouts, hours, predictions = Layouts(), 0, 0
-    hour = since.replace(minute=0, second=0, microsecond=0)
+    hour = _hour_of(since)
     while (first := first_logged(connection, model_name, since=hour)) is not None and first < until:
-        hour = first.replace(minute=0, second=0, microsecond=0)
+        hour = _hour_of(first)
         with connection.transaction():
             hold_off_adding(connection)
             made = _profiles_of_hour(connection, layouts, model_name, hour)

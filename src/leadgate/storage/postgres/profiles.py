@@ -5,7 +5,7 @@ nobody, however many drainers there are.
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -52,26 +52,20 @@ class HourVolume:
     parts: int
 
 
-def hold_off_rebuilding(connection: Connection) -> None:
-    """Until this transaction ends no hour is made anew from the rows of the log."""
-    connection.execute(statement("profiles", "hold_off_rebuilding"))
-
-
 def hold_off_adding(connection: Connection) -> None:
     """Wait for those who add at this moment; until this transaction ends nobody does."""
     connection.execute(statement("profiles", "hold_off_adding"))
 
 
 def add_part(connection: Connection, key: HourKey, predictions: int, payload: bytes) -> None:
-    """Add a profile to an hour."""
-    connection.execute(
-        statement("profiles", "add_part"), {**asdict(key), "predictions": predictions, "payload": payload}
-    )
+    """Add a profile to an hour. Until this transaction ends no hour is made anew from the rows of the log."""
+    values = {**_named(key), "predictions": predictions, "payload": payload}
+    connection.execute(statement("profiles", "add_part"), values)
 
 
 def take_parts(connection: Connection, key: HourKey) -> list[bytes]:
     """Take an hour's profiles out, to put their sum in within the same transaction."""
-    return [bytes(row[0]) for row in connection.execute(statement("profiles", "take_parts"), asdict(key)).fetchall()]
+    return [bytes(row[0]) for row in connection.execute(statement("profiles", "take_parts"), _named(key)).fetchall()]
 
 
 def scattered_hours(connection: Connection, model_name: str, *, before: datetime) -> list[tuple[HourKey, int]]:
@@ -151,6 +145,17 @@ def logged_between(
         cursor.execute(statement("profiles", "logged_between"), span)
         while rows := cursor.fetchmany(5_000):
             yield [_prediction(row) for row in rows]
+
+
+def _named(key: HourKey) -> dict[str, Any]:
+    # Not asdict: it copies every value, and this is done for each segment of the spool.
+    return {
+        "model_name": key.model_name,
+        "model_version": key.model_version,
+        "variant": key.variant,
+        "hour": key.hour,
+        "layout": key.layout,
+    }
 
 
 def _prediction(row: tuple[Any, ...]) -> Prediction:

@@ -1,13 +1,13 @@
--- hold_off_rebuilding
--- Many may add at a time; whoever makes hours anew waits for them, and they for it.
-SELECT pg_advisory_xact_lock_shared(hashtext('leadgate.profiles'))
-
 -- hold_off_adding
+-- Waits for those who add at this moment, and they wait for it.
 SELECT pg_advisory_xact_lock(hashtext('leadgate.profiles'))
 
 -- add_part
+-- Many may add at a time, with a share of the lock of those who make hours anew.
+WITH share_of_lock AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared(hashtext('leadgate.profiles')))
 INSERT INTO leadgate.profile_hours (model_name, model_version, variant, hour, layout, predictions, payload)
-VALUES (%(model_name)s, %(model_version)s, %(variant)s, %(hour)s, %(layout)s, %(predictions)s, %(payload)s)
+SELECT %(model_name)s, %(model_version)s, %(variant)s, %(hour)s, %(layout)s, %(predictions)s, %(payload)s
+FROM share_of_lock
 
 -- take_parts
 -- What another transaction merges at this moment is left to it: none waits, and no part is merged twice.
