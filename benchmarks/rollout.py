@@ -19,17 +19,20 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 from scipy.optimize import brentq
 from scipy.special import expit
 from scipy.stats import chi2
 
 from leadgate.leads.rollout_rules import RolloutRules
+from leadgate.rollout.comparing import paired_quality
 from leadgate.rollout.decisions import decide
 from leadgate.rollout.design import Baseline, design_of
 from leadgate.rollout.evidence import Evidence, ExperimentEvidence, MarginEvidence, PlannedTest, Side
-from leadgate.rollout.experiment import difference_of, looks_of
+from leadgate.rollout.experiment import difference_of, harm_alpha, looks_of
+from leadgate.rollout.quality import auc_against_champion, degradation
 from leadgate.rollout.stages import State, move
-from leadgate.rollout.trial import harmless, planned_test, sample_ratio
+from leadgate.rollout.trial import attention, harmless, planned_test, sample_ratio
 from leadgate.rollout.verdicts import Verdict
 from leadgate.stats.experiments import Arm, compare_arms
 from leadgate.stats.experiments import sample_ratio as ratio_of
@@ -44,9 +47,16 @@ HORIZON_DAYS = 7
 DAYS_OF_TEST = 120
 """Traffic is such that the planned size takes as long."""
 CANARY_DAYS = 7
-_LAST_DAY = 170
+"""At least; it goes on until enough of its leads have matured."""
+_LONGEST_CANARY = 40
+_LAST_DAY = 180
 """By then every rollout that is not blocked has ended."""
 START = datetime(2026, 1, 5, tzinfo=UTC)
+
+QUALITY_RUNS = 16 if is_quick() else 200
+_SHADOW_LEADS, _SHADOW_DAYS = 200, 14
+_NOISE, _WORSE_NOISE = 0.6, 1.2
+"""Of a version's view of a lead's logit; the second costs 0.05 of AUC."""
 
 _WORKED, _UNWORKED = 0.25, 0.6
 """Share of the leads that the sales team can work at once, and what one that it cannot is worth of one that it can."""
@@ -100,6 +110,8 @@ class Leads:
     won: Flags
     score: Values
     """The champion's."""
+    high: Flags
+    """Whether it is marked high."""
 
 
 def draw(truth: Truth, base: float, n: int, rng: np.random.Generator, *, share: float) -> Leads:
@@ -108,18 +120,18 @@ def draw(truth: Truth, base: float, n: int, rng: np.random.Generator, *, share: 
     seen = logit + 0.6 * rng.normal(size=n)  # what a model knows of it
     challenger = rng.random(n) < share
     chance = expit(logit) * np.where(challenger, 1 + truth.lift, 1.0)
-    if truth.inflated:
-        chance = chance * _attention(truth, seen, challenger, rng)
-    return Leads(challenger=challenger, won=rng.random(n) < chance, score=expit(seen))
-
-
-def _attention(truth: Truth, seen: Values, challenger: Flags, rng: np.random.Generator) -> Values:
-    """What the sales team leaves of each lead's chance: it works those with priority high first, as far as it gets."""
     threshold = np.quantile(seen, 1 - _WORKED)
-    shown = seen + np.where(challenger & (not truth.matched), truth.inflated, 0.0)
-    order = np.lexsort((rng.random(len(seen)), shown <= threshold))
-    worked = np.zeros(len(seen), dtype=bool)
-    worked[order[: round(_WORKED * len(seen))]] = True
+    high = seen + np.where(challenger & (not truth.matched), truth.inflated, 0.0) > threshold
+    if truth.inflated:
+        chance = chance * _attention(high, rng)
+    return Leads(challenger=challenger, won=rng.random(n) < chance, score=expit(seen), high=high)
+
+
+def _attention(high: Flags, rng: np.random.Generator) -> Values:
+    """What the sales team leaves of each lead's chance: it works those with priority high first, as far as it gets."""
+    order = np.lexsort((rng.random(len(high)), ~high))
+    worked = np.zeros(len(high), dtype=bool)
+    worked[order[: round(_WORKED * len(high))]] = True
     return np.where(worked, 1.0, _UNWORKED)
 
 
@@ -131,15 +143,16 @@ def play(truth: Truth, base: float, seed: int) -> Played:
     daily = round(2 * planned / DAYS_OF_TEST)
     state = State(stage="canary", since=START)
     leads = draw(truth, base, daily * _LAST_DAY, rng, share=truth.share)
-    early = draw(truth, base, daily * (CANARY_DAYS + 2), rng, share=RULES.canary.share)
+    early = draw(truth, base, daily * _LONGEST_CANARY, rng, share=RULES.canary.share)
     exposed, naive = 0, (False, False)
     trial = None
     for day in range(1, _LAST_DAY):
         now = START + timedelta(days=day)
         testing = state.stage == "ab_test"
-        pool, since = (leads, day - CANARY_DAYS) if testing else (early, day)
+        pool, since = leads if testing else early, (now - state.since).days
         arrived, matured = since * daily, max(0, since - HORIZON_DAYS) * daily
-        trial = _trial(pool, arrived, matured, planned, share=0.5 if testing else RULES.canary.share)
+        share = 0.5 if testing else RULES.canary.share
+        trial = _trial(pool, arrived, matured, planned, share=share, canary=not testing)
         if testing:
             naive = _naive(trial, naive)
         before, state = state, _next(state, trial, now)
@@ -166,42 +179,50 @@ def _played(state: State, trial: ExperimentEvidence, exposed: int, naive: tuple[
 
 def _next(state: State, trial: ExperimentEvidence, now: datetime) -> State:
     """A day's evaluation by Leadgate's own gates and decisions."""
-    evidence = Evidence(
-        as_of=now,
-        state=state,
-        scored=trial.treatment.exposed,
-        system=None,
-        paired=None,
-        scores=None,
-        data=None,
-        ratings=None,
-        experiment=trial,
-        approvals=(),
-    )
-    gates = (sample_ratio, harmless if state.stage == "canary" else planned_test)
+    evidence = replace(_NOTHING, as_of=now, state=state, scored=trial.treatment.exposed, experiment=trial)
+    gates = (sample_ratio, attention, harmless if state.stage == "canary" else planned_test)
     verdicts = [verdict for gate in gates if (verdict := gate(evidence, RULES))]
     if state.stage == "canary" and state.days(now) < CANARY_DAYS:
         verdicts.append(Verdict(gate="duration", answer="wait", sentence=""))
     act = decide(evidence, verdicts, RULES).act
-    return state if act == "hold" else move(state, act, now, days=RULES.extension_days)
+    return state if act == "hold" else move(state, act, now, days=RULES.extension_days, by_itself=True)
 
+
+_NOTHING = Evidence(
+    as_of=START,
+    state=State(stage="shadow", since=START),
+    scored=None,
+    system=None,
+    recent=None,
+    paired=None,
+    scores=None,
+    data=None,
+    ratings=None,
+    experiment=None,
+    sustained=None,
+    approvals=(),
+)
 
 _NOT_MEASURED = MarginEvidence(change=None, interval=None, verdict="no worse", leads=0)
 
 
-def _trial(leads: Leads, arrived: int, matured: int, planned: int, *, share: float) -> ExperimentEvidence:
+def _trial(  # private
+    leads: Leads, arrived: int, matured: int, planned: int, *, share: float, canary: bool
+) -> ExperimentEvidence:
     """The evidence of a day."""
     arrived, matured = min(arrived, len(leads.won)), min(matured, len(leads.won))
     sides = [leads.challenger[:arrived] == side for side in (False, True)]
     known = [mask[:matured] for mask in sides]
     won = [leads.won[:matured][mask] for mask in known]
     score = [leads.score[:matured][mask] for mask in known]
+    marked = [int(leads.high[:arrived][mask].sum()) for mask in sides]
     both = [
-        Side(exposed=int(mask.sum()), matured=len(w), conversions=int(w.sum()), silent=0, high=0)
-        for mask, w in zip(sides, won, strict=True)
+        Side(exposed=int(mask.sum()), matured=len(w), conversions=int(w.sum()), silent=0, high=high, contacted=0)
+        for mask, w, high in zip(sides, won, marked, strict=True)
     ]
     difference = difference_of((won[0], won[1]), (score[0], score[1]) if RULES.experiment.cuped else None)
-    sequence, harm = looks_of(difference, (both[0], both[1]), planned, RULES.experiment)
+    alpha = harm_alpha(RULES.experiment, canary=canary)
+    sequence, harm = looks_of(difference, (both[0], both[1]), planned, RULES.experiment, alpha)
     return ExperimentEvidence(
         control=both[0],
         treatment=both[1],
@@ -214,9 +235,12 @@ def _trial(leads: Leads, arrived: int, matured: int, planned: int, *, share: flo
         reduction=difference.reduction if difference else 0.0,
         sequence=sequence,
         harm=harm,
-        harm_threshold=float(np.log(1 / RULES.experiment.harm_alpha)),
+        harm_threshold=float(np.log(1 / alpha)),
         test=_test(won, planned),
+        silent_p=1.0,
         deal_size=_NOT_MEASURED,
+        deal_size_ratio=None,
+        deal_size_p=None,
         days_to_close=_NOT_MEASURED,
         slower_p=None,
         segments=(),
@@ -280,6 +304,7 @@ def main() -> int:
         rows += _main_rows(base, played)
         curves[base] = played
     rows += _attention_rows()
+    rows += _quality_rows()
     if not is_quick():
         _plot(curves)
     return report("rollout", "What a rollout decides, by simulation", rows, _notes())
@@ -288,7 +313,7 @@ def main() -> int:
 def _main_rows(base: float, played: dict[str, list[Played]]) -> list[Row]:
     equal, worse, better = (played[truth.name] for truth in (EQUAL, WORSE, BETTER))
     at = f"base {base:.0%}: "
-    used = median(p.exposed / p.planned for p in worse if p.end == "harm")
+    used = median(p.exposed / p.planned for p in worse)
     return [
         Row(what=at + "planned leads a side", measured=equal[0].planned, unit=""),
         Row(what=at + "equal, promoted", measured=share(equal, "full"), unit="%", bar=5, at_most=True),
@@ -306,7 +331,7 @@ def _main_rows(base: float, played: dict[str, list[Played]]) -> list[Row]:
         Row(what=at + "10 % worse, reached full", measured=share(worse, "full"), unit="%", bar=1, at_most=True),
         Row(what=at + "10 % worse, stopped for harm", measured=share(worse, "harm"), unit="%"),
         Row(
-            what=at + "   leads it answered by then, of the plan",
+            what=at + "   leads it answered before it was stopped, of the plan (median of all)",
             measured=100 * used,
             unit="%",
             bar=50,
@@ -319,11 +344,80 @@ def _main_rows(base: float, played: dict[str, list[Played]]) -> list[Row]:
 def _attention_rows() -> list[Row]:
     inflated, matched = (_many(truth, 0.10) for truth in (INFLATED, MATCHED))
     return [
-        Row(what="inflated scores, promoted", measured=share(inflated, "full"), unit="%"),
-        Row(what="   with priority by quantiles", measured=share(matched, "full"), unit="%", bar=5, at_most=True),
+        Row(
+            what="inflated scores, priority by scores: promoted",
+            measured=share(inflated, "full"),
+            unit="%",
+            bar=5,
+            at_most=True,
+        ),
+        Row(what="   lift that it would have been promoted for", measured=_median_lift(inflated), unit="%"),
+        Row(
+            what="   with priority by quantiles: promoted",
+            measured=share(matched, "full"),
+            unit="%",
+            bar=5,
+            at_most=True,
+        ),
         Row(what="   lift observed then, mean", measured=100 * float(np.mean([p.lift for p in matched])), unit="%"),
         *_mismatch_rows(),
     ]
+
+
+def _quality_rows() -> list[Row]:
+    """What the gates of the shadow say of versions that are as good as the champion, looked at daily."""
+    equal, worse = (_stopped(noise) for noise in (_NOISE, _WORSE_NOISE))
+    return [
+        Row(what="shadow, equally good: sent back by its quality", measured=equal, unit="%", bar=1, at_most=True),
+        Row(what="shadow, AUC lower by 0.05: sent back by its quality", measured=worse, unit="%", bar=80),
+    ]
+
+
+def _stopped(noise: float) -> float:
+    with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
+        chunks = pool.map(_shadows, [(noise, range(i, QUALITY_RUNS, 8)) for i in range(8)])
+        return _percent(chain.from_iterable(chunks))
+
+
+def _shadows(task: tuple[float, range]) -> list[bool]:
+    noise, seeds = task
+    return [_shadow(noise, seed) for seed in seeds]
+
+
+def _shadow(noise: float, seed: int) -> bool:
+    """Whether a shadow is sent back in its days, each of which brings leads whose outcome is known."""
+    rng = np.random.default_rng([seed, round(100 * noise)])
+    n = _SHADOW_LEADS * _SHADOW_DAYS
+    logit = _intercept(0.1) + 1.1 * rng.normal(size=n)
+    leads = pl.DataFrame(
+        {
+            "matured": np.ones(n, dtype=bool),
+            "won": rng.random(n) < expit(logit),
+            "champion_score": _calibrated(logit + _NOISE * rng.normal(size=n), _NOISE),
+            "challenger_score": _calibrated(logit + noise * rng.normal(size=n), noise),
+        }
+    )
+    for day in range(3, _SHADOW_DAYS + 1):
+        paired = paired_quality(leads.head(day * _SHADOW_LEADS), 0.5, RULES.capacity, rng)
+        evidence = replace(_NOTHING, paired=paired)
+        verdicts = [v for gate in (auc_against_champion, degradation) if (v := gate(evidence, RULES))]
+        if decide(evidence, verdicts, RULES).act == "roll_back":
+            return True
+    return False
+
+
+def _calibrated(seen: Values, noise: float) -> Values:
+    """What a calibrated model makes of a noisy view of the logit: the mean of the truth given the view."""
+    weight = 1.1**2 / (1.1**2 + noise**2)
+    centre = _intercept(0.1)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(9)
+    spread = 1.1 * np.sqrt(1 - weight)
+    mean = centre + weight * (seen - centre)
+    return np.asarray(expit(mean[:, None] + spread * nodes) @ weights / weights.sum())
+
+
+def _median_lift(played: Sequence[Played]) -> float:
+    return 100 * median(p.lift for p in played)
 
 
 def _mismatch_rows() -> list[Row]:
@@ -349,11 +443,12 @@ def _notes() -> tuple[str, ...]:
         f"{RUNS:,} rollouts a row, seeds fixed; a share of 5 % is known to {error:.1f} points.",
         f"Rules: a lift of {asked.detectable_lift:.0%} to be seen with {asked.power:.0%} power; a look each day.",
         f"Harm of a harmless challenger is to be found in at most {asked.harm_alpha:.0%}, over all looks.",
-        f"{DAYS_OF_TEST} days of leads after {CANARY_DAYS} of canary; outcomes {HORIZON_DAYS} days after the score.",
+        f"{DAYS_OF_TEST} days of leads after a canary of {CANARY_DAYS} or more; outcomes {HORIZON_DAYS} days later.",
         "Leads answered count the canary, and those whose outcome is still to come.",
         "The champion's score is a noisy view of each lead's chance; it takes out part of the variance (CUPED).",
         f"Inflated: the sales team can work {_WORKED:.0%} of the leads and takes those marked high first.",
         f"A lead that it does not get to converts {_UNWORKED:.0%} as often.",
+        f"Shadow: {QUALITY_RUNS} runs, {_SHADOW_DAYS} days with {_SHADOW_LEADS} matured leads and a look (base 10%).",
     )
 
 

@@ -37,6 +37,7 @@ SHELL = {
     "scoring/rollouts.py",
     "scoring/log.py",
     "scoring/logs.py",
+    "scoring/measuring.py",
     "scoring/metrics.py",
     "scoring/once.py",
     "scoring/parent.py",

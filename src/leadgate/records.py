@@ -74,6 +74,10 @@ class Route:
     """The challenger's leads have priority high above this score, so that both versions mark the same share of the
     leads high; None: as its card says."""
     challenger_medium: float | None = None
+    champion_high: float | None = None
+    """The same of the champion: what it had as a challenger holds on, so that no promotion changes the share of leads
+    that sales people see as high."""
+    champion_medium: float | None = None
     changed_at: datetime
     """UTC."""
     changed_by: str
@@ -92,6 +96,17 @@ class Outcome:
     """From first contact to the decision; None when not reported."""
     outcome_at: datetime
     """UTC time of the decision."""
+    source: str
+    """Where it came from: api, or the name of the file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contact:
+    """A moment in which the sales team was in touch with a lead."""
+
+    lead_id: str
+    contacted_at: datetime
+    """UTC."""
     source: str
     """Where it came from: api, or the name of the file."""
 

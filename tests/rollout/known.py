@@ -18,6 +18,7 @@ from leadgate.rollout.evidence import (
     RatingEvidence,
     ScoresEvidence,
     Side,
+    SustainedEvidence,
     SystemEvidence,
 )
 from leadgate.rollout.stages import State
@@ -44,7 +45,10 @@ def quality(auc: float = 0.9, *, error: float = 0.02) -> Quality:
 
 def side(matured: int = 25_000, conversions: int = 2_500) -> Side:
     """A side of the test."""
-    return Side(exposed=matured + 500, matured=matured, conversions=conversions, silent=0, high=matured // 5)
+    high, contacted = matured // 5, matured // 4
+    return Side(
+        exposed=matured + 500, matured=matured, conversions=conversions, silent=0, high=high, contacted=contacted
+    )
 
 
 NO_WORSE = MarginEvidence(change=0.01, interval=Interval(low=-0.02, high=0.04), verdict="no worse", leads=2_000)
@@ -73,13 +77,35 @@ def trial(**changes: object) -> ExperimentEvidence:
             lift=0.12,
             interval=Interval(low=0.06, high=0.18),
         ),
+        silent_p=0.6,
         deal_size=NO_WORSE,
+        deal_size_ratio=1.01,
+        deal_size_p=0.5,
         days_to_close=NO_WORSE,
         slower_p=0.5,
         segments=(),
         auc=figure(0.9),
     )
     return replace(won, **changes)  # type: ignore[arg-type]
+
+
+def system(since: datetime) -> SystemEvidence:
+    """A service that is well."""
+    return SystemEvidence(
+        since=since,
+        until=NOW,
+        requests=500_000,
+        failures=10,
+        p95_ms=0.5,
+        p99_ms=1.0,
+        challenger_p99_ms=1.0,
+        challenger_answers=200_000,
+        challenger_failures=4,
+        shadow_asked=490_000,
+        shadow_failed=5,
+        memory_mb=95.0,
+        capacity=30_000.0,
+    )
 
 
 def good(stage: LiveStage, *, days: float = 40.0) -> Evidence:
@@ -89,17 +115,8 @@ def good(stage: LiveStage, *, days: float = 40.0) -> Evidence:
         as_of=NOW,
         state=State(stage=stage, since=since),
         scored=30_000,
-        system=SystemEvidence(
-            since=since,
-            until=NOW,
-            requests=500_000,
-            failures=10,
-            p95_ms=0.5,
-            p99_ms=1.0,
-            challenger_p99_ms=1.0,
-            memory_mb=95.0,
-            capacity=30_000.0,
-        ),
+        system=system(since),
+        recent=replace(system(since), requests=700, failures=0),
         paired=PairedEvidence(
             leads=4_000,
             conversions=500,
@@ -128,8 +145,17 @@ def good(stage: LiveStage, *, days: float = 40.0) -> Evidence:
         data=(
             FeatureHealth(feature="size", leads=9_000, missing=90, unknown=0, leads_before=9_000, missing_before=88),
         ),
-        ratings=RatingEvidence(ratings=12, mean=8.6),
+        ratings=RatingEvidence(ratings=12, raters=4, mean=8.6),
         experiment=trial() if stage in ("canary", "ab_test") else None,
+        sustained=SustainedEvidence(
+            before=side(),
+            now=side(5_000, 560),
+            change=0.12,
+            interval=Interval(low=0.02, high=0.22),
+            auc=figure(0.9),
+        )
+        if stage == "full"
+        else None,
         approvals=tuple(
             Approval(stage=s, stage_since=since, approved_by="Ada", approved_at=NOW, comment="fine")
             for s in RULES.sign_off

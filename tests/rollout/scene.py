@@ -28,13 +28,14 @@ WINDOW_DAYS = 10.0
 
 EASY: Mapping[str, Any] = {
     "shadow": {"min_days": 1, "min_leads": 50, "min_matured": 50, "min_conversions": 5},
-    "canary": {"min_days": 1, "min_leads": 5},
+    "canary": {"min_days": 1, "min_leads": 5, "min_matured": 5},
     "ab_test": {"min_days": 1, "min_leads": 100},
-    "full": {"min_days": 1, "min_leads": 10},
+    "full": {"min_days": 1, "min_leads": 10, "min_matured": 20},
     "sign_off": [],
     "gates": {
         **dict.fromkeys(("p95_ms", "p99_ms", "throughput", "error_rate", "memory_mb", "rating", "missing_rise")),
         **dict.fromkeys(("auc", "precision", "recall", "calibration_error", "ab_auc", "quartile_shift", "degradation")),
+        "auc_loss": 0.1,
     },
     "experiment": {"leads_per_arm": 100, "deal_size_margin": None, "days_to_close_margin": None},
 }

@@ -20,11 +20,14 @@ from leadgate.rollout.decisions import decide
 from leadgate.rollout.evidence import decode
 from leadgate.rollout.gates import judge
 from leadgate.rollout.moving import CONTROLLER, Person
+from leadgate.rollout.routing import Act, Named, change
 from leadgate.rollout.stages import IllegalMoveError
 from leadgate.rollout.verdicts import Verdict
+from leadgate.stats.experiments import planned_size
+from leadgate.storage.postgres.measurements import Measurement, add_measurement
 from leadgate.storage.postgres.partitions import ensure_partitions
 from leadgate.storage.postgres.rollouts import judgements_of, post_mortems_of, rollouts_of, steps_of
-from leadgate.storage.postgres.routes import present_route, routes_of
+from leadgate.storage.postgres.routes import add_route, present_route, routes_of
 
 KILLED = Path(__file__).parent / "killed.py"
 
@@ -197,6 +200,99 @@ def test_a_person_cannot_push_a_challenger_past_the_gates(database: str) -> None
         with pytest.raises(RefusedError, match="Not every gate"):
             act_by_hand(connection, project, "advance", Person(name="Bob", at=day(1), comment="now"))
     assert counts(database) == before
+
+
+def test_an_act_by_hand_keeps_the_evidence_that_carried_it(database: str) -> None:
+    """Advanced by a person: the step names the evidence, and replayed it carries the step."""
+    project = project_of()
+    with psycopg.connect(database) as connection:
+        ready(connection)
+        history, _ = act_by_hand(connection, project, "advance", Person(name="Bob", at=day(20), comment="now"))
+        last = history.steps[-1]
+        (row,) = [j for j in judgements_of(connection, history.rollout.rollout_id) if j.evidence_id == last.evidence_id]
+        evidence = decode(row.evidence)
+        assert decide(evidence, judge(evidence, history.rules), history.rules).act == "advance"
+        back, _ = act_by_hand(connection, project, "roll_back", Person(name="Bob", at=day(21), comment="enough"))
+        (mortem,) = post_mortems_of(connection, history.rollout.rollout_id)
+    assert back.steps[-1].evidence_id == mortem.evidence_id == row.evidence_id
+
+
+def test_a_route_that_somebody_else_moved_carries_nothing_forward(database: str) -> None:
+    """And the way back is open all the same."""
+    project = project_of()
+    with psycopg.connect(database) as connection:
+        ready(connection)
+        present = present_route(connection, project.name)
+        assert present is not None
+        foreign = Act(by="Eve", at=day(10), reason="by hand")
+        one = Named(version="1", digest="a" * 64)
+        add_route(connection, change(present, foreign, stage="full", champion=one, challenger=None))
+        connection.commit()
+        with pytest.raises(RefusedError, match="by Eve"):
+            evaluate(connection, project, day(20))
+        connection.rollback()
+        _, route = act_by_hand(connection, project, "roll_back", Person(name="Bob", at=day(20), comment="enough"))
+    assert route is not None
+    assert (route.champion, route.challenger) == ("1", None)
+
+
+def test_a_rollout_that_is_held_only_goes_back(database: str) -> None:
+    """Whatever holds it, a reason stands in the record."""
+    project = project_of()
+    with psycopg.connect(database) as connection:
+        ready(connection)
+        judged = evaluate(connection, project, day(20), held_by="the champion has vanished")
+        assert judged is not None
+        (row, *_) = judgements_of(connection, judged.rollout_id)
+    assert (judged.decision.act, row.reason) == ("hold", "the champion has vanished")
+
+
+def test_what_cannot_be_counted_does_not_hide_what_burns(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault in one part of the evidence is told in it, and latencies are still judged."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("no such column")
+
+    project = project_of({**EASY, "gates": {**EASY["gates"], "p99_ms": {"at_most": 200}}})
+    with psycopg.connect(database) as connection:
+        begin(connection, project)
+        serve(connection, project, day=0, leads=100)
+        slow = Measurement(
+            service="s",
+            worker="0",
+            since=day(1) - timedelta(minutes=30),
+            until=day(1),
+            requests=2_000,
+            failures=0,
+            busy_s=1.0,
+            peak_memory_bytes=10**8,
+            latencies={"champion": [(0.1, 0), (0.9, 2_000), (None, 0)]},
+        )
+        add_measurement(connection, slow)
+        monkeypatch.setattr("leadgate.rollout.reading.compare_scores", broken)
+        judged = evaluate(connection, project, day(1))
+    assert judged is not None
+    assert judged.evidence.failed == ("scores: no such column",)
+    assert judged.after.stage == "rolled_back"
+
+
+def test_an_experiment_without_a_baseline_is_planned_when_it_begins(database: str) -> None:
+    """A young installation knows no rate at the start; by the A/B test it does, and the size holds from then on."""
+    rules = {**EASY, "experiment": {**EASY["experiment"], "leads_per_arm": None, "detectable_lift": 0.5, "power": 0.8}}
+    project = project_of(rules)
+    with psycopg.connect(database) as connection:
+        ready(connection, rules)
+        n = 4
+        while alive(connection, project.name).state.stage != "ab_test":
+            evaluate(connection, project, day(n))
+            n += 1
+            serve(connection, project, day=n, leads=100)
+            assert n < 60
+        design = alive(connection, project.name).rollout.design
+    assert design is not None
+    baseline = design["baseline"]
+    expected = planned_size(baseline["conversions"] / baseline["leads"], 0.5, 0.8)
+    assert design["leads_per_arm"] == max(100, expected)
 
 
 def test_an_illegal_move_changes_nothing(database: str) -> None:

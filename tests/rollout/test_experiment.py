@@ -5,11 +5,13 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
+from scipy.stats import chi2_contingency
+from statsmodels.duration.survfunc import survdiff
 
 from leadgate.leads.rollout_rules import ExperimentRules
 from leadgate.rollout.comparing import compare_scores, matching_threshold, paired_quality
 from leadgate.rollout.evidence import ExperimentEvidence
-from leadgate.rollout.experiment import analyse, difference_of, with_outcomes
+from leadgate.rollout.experiment import Trial, analyse, difference_of, harm_alpha, with_outcomes
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 HORIZON = 14.0
@@ -24,6 +26,7 @@ def leads_of(days_ago: list[float], **columns: list[object]) -> pl.DataFrame:
         "scored_at": at,
         "variant": ["champion", "challenger"] * (n // 2) + ["champion"] * (n % 2),
         "priority": pl.Series(["low"] * n, dtype=pl.String),
+        "contacted": pl.Series([False] * n, dtype=pl.Boolean),
         "champion_score": [0.3] * n,
         "challenger_score": [0.4] * n,
         **columns,
@@ -83,7 +86,7 @@ def many(n: int, rates: tuple[float, float], days: tuple[float, float], rng: np.
 def analysed(leads: pl.DataFrame, planned: int = 5_000, **changes: object) -> ExperimentEvidence:
     """The analysis with the default rules."""
     rules = ExperimentRules.model_validate(changes)
-    return analyse(leads, rules, planned=planned, share=0.5, left_out=0, segments=(), rng=np.random.default_rng(1))
+    return analyse(leads, rules, Trial(planned=planned, share=0.5, horizon_days=HORIZON), np.random.default_rng(1))
 
 
 def test_a_version_that_only_speeds_leads_up_shows_no_lift_at_an_equal_rate_within_the_horizon() -> None:
@@ -139,6 +142,59 @@ def test_too_few_conversions_give_no_interval() -> None:
     found = analysed(with_outcomes(leads, outcomes, NOW, HORIZON, silence_is_loss=False))
     assert (found.sequence, found.harm, found.difference) == (None, None, None)
     assert (found.control.conversions, found.treatment.conversions) == (2, 1)
+
+
+def test_silence_on_one_side_shows() -> None:
+    """Half of one side's losses are never told: 2 x 2 table of silent leads by side, p by scipy's chi-square."""
+    rng = np.random.default_rng(11)
+    n = 4_000
+    side = rng.random(n) < 0.5
+    won = rng.random(n) < 0.2
+    told = won | ~side | (rng.random(n) < 0.5)
+    leads = leads_of([20.0] * n, variant=np.where(side, "challenger", "champion").tolist())
+    outcomes = outcomes_of({f"L{i}": (bool(won[i]), 15) for i in range(n) if told[i]})
+    found = analysed(with_outcomes(leads, outcomes, NOW, HORIZON, silence_is_loss=False))
+    table = [[int((~told[side == s]).sum()), int(told[side == s].sum())] for s in (False, True)]
+    assert found.treatment.silent == table[1][0]
+    assert found.silent_p == pytest.approx(chi2_contingency(table, correction=False).pvalue)
+    assert found.silent_p < 1e-9
+
+
+def test_a_test_that_was_made_stays_as_it_was() -> None:
+    """A correction that comes later changes the rates that are shown, and not the verdict at the planned size."""
+    leads = many(30_000, (0.2, 0.22), (3.0, 3.0), np.random.default_rng(7))
+    first = analysed(leads, planned=4_000).test
+    assert first is not None
+    corrected = leads.with_columns(
+        won=pl.when(pl.col("variant") == "challenger").then(pl.lit(value=False)).otherwise("won")
+    )
+    trial = Trial(planned=4_000, share=0.5, horizon_days=HORIZON, test=first)
+    found = analyse(corrected, ExperimentRules(), trial, np.random.default_rng(1))
+    assert found.test == first
+    assert found.treatment.conversions == 0
+
+
+def test_a_pace_is_compared_over_the_whole_horizon() -> None:
+    """Leads that did not convert were watched for 14 days on both sides: log-rank by statsmodels on that."""
+    rng = np.random.default_rng(12)
+    leads = many(6_000, (0.4, 0.4), (6.0, 2.0), rng)
+    found = analysed(leads)
+    known = leads.filter(pl.col("matured"))
+    days = known["days"].fill_null(HORIZON).to_numpy()
+    _, expected = survdiff(days, known["won"].to_numpy().astype(int), (known["variant"] == "challenger").to_numpy())
+    assert found.slower_p == pytest.approx(expected)
+
+
+def test_canary_and_test_share_the_probability_of_a_false_alarm() -> None:
+    """A quarter and three quarters of it: together no more than was allowed (Bonferroni)."""
+    rules = ExperimentRules()
+    parts = [harm_alpha(rules, canary=canary) for canary in (True, False)]
+    assert sum(parts) == pytest.approx(rules.harm_alpha)
+    empty = with_outcomes(leads_of([]), outcomes_of({}), NOW, HORIZON, silence_is_loss=False)
+    for canary, part in zip((True, False), parts, strict=True):
+        trial = Trial(planned=10, share=0.5, horizon_days=HORIZON, canary=canary)
+        found = analyse(empty, rules, trial, np.random.default_rng(1))
+        assert np.exp(-found.harm_threshold) == pytest.approx(part)
 
 
 def test_no_leads_at_all_are_no_crash() -> None:

@@ -70,11 +70,11 @@ def test_days_leave_pauses_out() -> None:
 
 
 def test_an_extension_adds_days_and_keeps_the_stage() -> None:
-    """A week more, twice, is two weeks more."""
+    """A week more, twice, is two weeks more; those that people give are not counted against the controller's."""
     state = State(stage="ab_test", since=NOW)
-    for _ in range(2):
-        state = move(state, "extend", NOW, days=7)
-    assert (state.stage, state.extra_days, state.extensions) == ("ab_test", 14, 2)
+    for by_itself in (True, False):
+        state = move(state, "extend", NOW, days=7, by_itself=by_itself)
+    assert (state.stage, state.extra_days, state.extensions) == ("ab_test", 14, 1)
 
 
 def test_a_new_stage_begins_anew() -> None:

@@ -1,6 +1,7 @@
 """What a request may say, and how a wrong one is told apart."""
 
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -67,6 +68,45 @@ def test_what_is_no_json_has_no_path(body: bytes) -> None:
     with pytest.raises(BadRequestError) as caught:
         CONTRACT.decode_lead(body)
     assert caught.value.path is None or body.startswith(b"[")
+
+
+@pytest.mark.parametrize("within", (b"%b", b'"lead_id": "a", "features": {%b}'), ids=("lead", "features"))
+def test_a_name_of_megabytes_is_told_in_a_line(within: bytes) -> None:
+    """The answer and the log repeat its beginning only, and finding the nearest name takes no more than for a short one."""
+    body = b"{%b}" % (within % (b'"company' + b"x" * 8_000_000 + b'": 1'))
+    with pytest.raises(BadRequestError) as caught:
+        CONTRACT.decode_lead(body)
+    assert caught.value.status == 422
+    assert caught.value.detail.startswith("There is no field 'companyxxx")
+    assert len(caught.value.detail) < 300
+    assert len(caught.value.path or "") < 300
+
+
+@pytest.mark.parametrize("event_id", ("", "e\n", "\n", "e\r\nx-evil: 1", "ü", "e\0", "e" * 129))
+def test_an_event_id_is_one_that_a_header_can_hold(event_id: str) -> None:
+    """It comes back as the answer's X-Request-ID."""
+    with pytest.raises(BadRequestError) as caught:
+        CONTRACT.decode_lead(lead({}, event_id=event_id))
+    assert (caught.value.status, caught.value.path) == (422, "$.event_id")
+
+
+def test_long_texts_are_not_kept() -> None:
+    """Callers who send texts that never come again cannot fill a worker's memory: 2,000 of 10,000 characters."""
+    bodies = [lead({"source": f"{i:_<10000}"}) for i in range(2_000)]
+    tracemalloc.start()
+    for body in bodies:
+        CONTRACT.decode_lead(body)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 1_000_000
+
+
+def test_a_field_that_only_the_project_declares_is_ignored() -> None:
+    """A CRM that sends what a newer version uses is not refused when an older one answers again."""
+    contract = contract_of([SCHEMA], also=["source", "channel"])
+    assert contract.decode_lead(lead({"source": "Web", "channel": {"any": ["thing"]}})).values == (None, "Web", None)
+    with pytest.raises(BadRequestError, match="Did you mean 'channel'"):
+        contract.decode_lead(lead({"chanel": 1}))
 
 
 @given(st.binary(max_size=300))

@@ -21,7 +21,7 @@ from leadgate.errors import RefusedError
 from leadgate.leads.schema import Feature, FeatureType, FeatureValue
 from leadgate.models.bundles import fetch
 from leadgate.models.scorers import Scored
-from leadgate.records import Outcome, Prediction
+from leadgate.records import Contact, Outcome, Prediction
 from leadgate.scoring.answering import Arm, Live, Request, live_of, record
 from leadgate.scoring.contract import LeadIn
 from leadgate.scoring.folding import log_predictions
@@ -29,8 +29,9 @@ from leadgate.scoring.metrics import SECONDS
 from leadgate.scoring.watch import Versions, load_live
 from leadgate.simulator.disguise import Disguise, disguised
 from leadgate.simulator.ids import uuid7_at
-from leadgate.simulator.world import ANSWER, DayLeads, World, WorldState, begin, draw_leads, live_day
+from leadgate.simulator.world import ANSWER, DayLeads, LivedDay, World, WorldState, begin, draw_leads, live_day
 from leadgate.storage.postgres.connection import Connection
+from leadgate.storage.postgres.contacts import record_contacts
 from leadgate.storage.postgres.measurements import Measurement, add_measurement
 from leadgate.storage.postgres.outcomes import record_outcomes
 from leadgate.storage.postgres.partitions import ensure_partitions
@@ -108,7 +109,7 @@ def play(
         drawn = draw_leads(world, state, rng)
         predictions = player.answer(drawn)
         lived = live_day(world, state, drawn, player.known_of(predictions))
-        player.log(predictions, lived.reported, state.midnight)
+        player.log(predictions, lived, state.midnight)
         state = lived.state
         predicted += len(predictions)
         reported += lived.reported.height
@@ -145,14 +146,16 @@ class _Player:
         rows = [(p.lead_id, p.priority, p.predicted_score, p.variant, self._challenged(p)) for p in predictions]
         return pl.DataFrame(rows, schema={**ANSWER, "challenged": pl.Boolean()}, orient="row")
 
-    def log(self, predictions: Sequence[Prediction], reported: pl.DataFrame, day: datetime) -> None:
-        """Write a day into the database: predictions as the drainer does, outcomes as the API does."""
-        evening = day + _DAY
+    def log(self, predictions: Sequence[Prediction], lived: LivedDay, day: datetime) -> None:
+        """Write a day into the database: predictions as the drainer does, contacts and outcomes as the API does."""
+        evening, reported = day + _DAY, lived.reported
+        contacts = lived.contacts.select("lead_id", contacted_at="left_at").to_dicts()
         with self._home.connection() as connection:
             ensure_partitions(connection, {day.date()})
             log_predictions(connection, predictions)
             if not reported.is_empty():
                 record_outcomes(connection, [Outcome(**row, source=_SOURCE) for row in reported.to_dicts()], evening)
+            record_contacts(connection, [Contact(**row, source=_SOURCE) for row in contacts], evening)
             _measure(connection, predictions, self._slowed(predictions), day)
 
     def _route(self) -> Live:
@@ -239,6 +242,8 @@ def _measure(
         busy_s=len(predictions) * _BUSY_S,
         peak_memory_bytes=_MEMORY_BYTES,
         latencies={variant: list(zip(edges, counts, strict=True)) for variant, counts in latencies.items()},
+        answers_by_variant={variant: sum(counts) for variant, counts in latencies.items()},
+        shadow_asked=sum(p.shadow_version is not None for p in predictions),
     )
     add_measurement(connection, measured)
 

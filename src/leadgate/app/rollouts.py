@@ -3,7 +3,7 @@
 import json
 import secrets
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime
 from typing import Any
 
 from leadgate.app.routing import follow_route, route_in_force, staged
@@ -19,14 +19,15 @@ from leadgate.rollout.design import Baseline, Design, design_of
 from leadgate.rollout.evidence import Evidence
 from leadgate.rollout.history import History, history_of
 from leadgate.rollout.moving import Person
-from leadgate.rollout.reading import horizon_days, segments_of
+from leadgate.rollout.reading import baseline_of, horizon_days, segments_of
 from leadgate.rollout.routing import Act as RouteAct
 from leadgate.rollout.routing import Named, change
 from leadgate.rollout.stages import Act, State
 from leadgate.rollout.verdicts import Verdict
 from leadgate.scoring.answering import live_of
 from leadgate.storage.postgres.audit import append_entry
-from leadgate.storage.postgres.exposures import past_leads
+from leadgate.storage.postgres.connection import Connection
+from leadgate.storage.postgres.exposures import SEGMENTS
 from leadgate.storage.postgres.rollouts import (
     Judgement,
     NewRollout,
@@ -40,9 +41,7 @@ from leadgate.storage.postgres.rollouts import (
     rollouts_of,
     steps_of,
 )
-
-_BASELINE_DAYS = 90
-"""Days of leads that a plan rests on, beside the horizon."""
+from leadgate.storage.postgres.routes import present_route
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +68,8 @@ class Planned:
 
 def plan(home: Home) -> Planned:
     """What an A/B test of this project's leads can see."""
-    baseline = _baseline(home)
+    with home.connection() as connection:
+        baseline = baseline_of(connection, home.project, home.project.rollout, home.clock())
     try:
         days = horizon_days(home.project, home.project.rollout)
         return Planned(baseline=baseline, design=design_of(baseline, home.project.rollout, days), why_not=None)
@@ -114,11 +114,17 @@ def start(home: Home, which: str, reason: str, *, allow_library: bool = False) -
 
 
 def evaluate(home: Home) -> Judged | None:
-    """Judge the rollout that is under way and do what follows; None without one."""
+    """Judge the rollout that is under way and do what follows; None without one.
+
+    Lets the registry say what the route says, also where an earlier act could not. Raises RefusedError, after whatever
+    brings a challenger back, where the champion has vanished from the registry.
+    """
+    gone = _vanished_champion(home)
     with home.connection() as connection:
-        judged = controller.evaluate(connection, home.project, home.clock())
-    if judged is not None and judged.route is not None:
-        _follow(home, judged.route, archive=judged.after.stage)
+        judged = controller.evaluate(connection, home.project, home.clock(), held_by=gone)
+    reconcile(home)
+    if judged is not None and gone is not None and judged.route is None:
+        raise RefusedError(gone)
     return judged
 
 
@@ -127,8 +133,7 @@ def act(home: Home, what: Act, *, comment: str, by: str | None = None, days: flo
     person = Person(name=by or home.author, at=home.clock(), comment=comment)
     with home.connection() as connection:
         history, route = controller.act_by_hand(connection, home.project, what, person, days=days)
-    registry = _follow(home, route, archive=history.state.stage) if route else None
-    return Moved(history=history, route=route, registry=registry)
+    return Moved(history=history, route=route, registry=reconcile(home) if route else None)
 
 
 def approve(home: Home, *, comment: str, by: str | None = None) -> History:
@@ -144,36 +149,64 @@ def look(home: Home) -> tuple[History, Evidence, tuple[Verdict, ...]]:
         return controller.look(connection, home.project, home.clock())
 
 
-def _follow(home: Home, route: Route, *, archive: str) -> str | None:
-    """Let the registry say what the route says, and mark the version that left; nothing is ever deleted."""
+def reconcile(home: Home) -> str | None:
+    """Let the registry's aliases and tags say what the routes say; a sentence where they cannot.
+
+    Nothing is ever deleted: a version that left is archived, and one that is back is archived no longer.
+    """
+    with home.connection() as connection:
+        route = present_route(connection, home.project.name)
+        left = _left(connection, home.project.name)
+    if route is None:
+        return None
     why = follow_route(home, route)
-    left = {"rolled_back": "rolled back", "rejected": "rejected"}.get(archive)
+    if why is not None:
+        return why
     try:
-        registry = home.registry
-        for version in registry.versions():
-            if archive == "full" and "champion" not in version.aliases and "champion_at" in version.tags:
-                registry.archive(version, at=route.changed_at, because=f"replaced by version {route.champion}")
-            if left and version.aliases == ("challenger",):
-                registry.drop("challenger")
-                registry.archive(version, at=route.changed_at, because=left)
+        for version in home.registry.versions():
+            serves = version.version in (route.champion, route.challenger)
+            archived = "archived_at" in version.tags
+            if serves and archived:
+                home.registry.restore(version)
+            elif not serves and not archived and version.version in left:
+                at, because = left[version.version]
+                if "challenger" in version.aliases:
+                    home.registry.drop("challenger")
+                home.registry.archive(version, at=at, because=because)
     except LeadgateError as error:
         return str(error)
-    return why
+    return None
 
 
-def _baseline(home: Home) -> Baseline:
-    now, horizon = home.clock(), timedelta(days=horizon_days(home.project, home.project.rollout))
+def _left(connection: Connection, model_name: str) -> dict[str, tuple[datetime, str]]:
+    """The versions that rollouts took out, with the time and the reason; the last word counts."""
+    left = {}
+    for rollout in reversed(rollouts_of(connection, model_name)):
+        for step in steps_of(connection, rollout.rollout_id):
+            if step.stage in ("rolled_back", "rejected"):
+                left[rollout.challenger] = (step.acted_at, step.stage.replace("_", " "))
+            elif step.stage == "full" and step.act == "advance":
+                left[rollout.champion] = (step.acted_at, f"replaced by version {rollout.challenger}")
+    return left
+
+
+def _vanished_champion(home: Home) -> str | None:
+    """What to say where the registry does not know the champion any more; None where it does, or cannot be asked."""
     with home.connection() as connection:
-        found = past_leads(
-            connection,
-            model_name=home.project.name,
-            since=now - horizon - timedelta(days=_BASELINE_DAYS),
-            until=now,
-            horizon=horizon,
-            silence_is_loss=home.project.outcomes.silence_means == "not_converted",
+        rollout = alive_rollout(connection, home.project.name)
+    if rollout is None:
+        return None
+    try:
+        home.registry.find(rollout.champion)
+    except NotFoundError:
+        return (
+            f"The champion, version {rollout.champion}, is no longer in the registry, so nothing moves forward: there "
+            "would be nothing to explain the comparison by. Register it again, or end the rollout with "
+            "`leadgate rollout rollback`; its files on this machine still answer."
         )
-    rate = found.leads / found.days if found.days >= 1 else float(found.leads)
-    return Baseline(leads=found.matured, conversions=found.converted, leads_per_day=rate)
+    except LeadgateError:
+        return None
+    return None
 
 
 def _champion(home: Home, route: Route) -> Version:
@@ -221,7 +254,13 @@ def _scored(home: Home, version: Version) -> Scored:
 
 def _refuse_bad_rules(home: Home) -> None:
     used = {feature.name for feature in home.project.lead.used}
-    strange = [name for name in segments_of(home.project, home.project.rollout) if name not in used]
+    segments = segments_of(home.project, home.project.rollout)
+    if len(segments) > SEGMENTS:
+        raise RefusedError(
+            f"A rollout is broken down by at most {SEGMENTS} features, and {len(segments)} are named "
+            f"({', '.join(segments)}); name the most important ones in rollout.experiment.segments."
+        )
+    strange = [name for name in segments if name not in used]
     if strange:
         raise RefusedError(
             f"rollout.experiment.segments names {strange[0]!r}, which is no feature in use; known: {', '.join(used)}."

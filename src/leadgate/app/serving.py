@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import uuid_utils
 
 from leadgate.app.children import fetch
 from leadgate.app.cli.output import errors
@@ -53,9 +54,10 @@ def _serve(home: Home, serving: Serving, listener: socket.socket, *, with_keys: 
     for folder in (home.spool, home.run):
         folder.mkdir(parents=True, exist_ok=True)
     supervisor = Supervisor(home.keep_database, {DATABASE_URL: home.database_url})
+    start = uuid_utils.uuid7().hex
     try:
         supervisor.start(
-            [_worker(home, serving, listener, slot, with_keys=with_keys) for slot in range(serving.workers)],
+            [_worker(home, serving, listener, slot, start, with_keys=with_keys) for slot in range(serving.workers)],
             _child(home, None),
             listener,
         )
@@ -66,11 +68,14 @@ def _serve(home: Home, serving: Serving, listener: socket.socket, *, with_keys: 
     _farewell(home.spool)
 
 
-def _worker(home: Home, serving: Serving, listener: socket.socket, slot: int, *, with_keys: bool) -> Command:
+def _worker(
+    home: Home, serving: Serving, listener: socket.socket, slot: int, start: str, *, with_keys: bool
+) -> Command:
     settings = home.settings
     return _child(
         home,
         WorkerPlan(
+            start=start,
             slot=slot,
             workers=serving.workers,
             listener=listener.fileno(),

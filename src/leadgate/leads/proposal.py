@@ -177,7 +177,7 @@ rollout:
   full: {min_days: 17.5, max_days: 28}                  # all of them, still watched
   sign_off: [shadow, ab_test]  # stages that it leaves only with a person's approval
   approve_own_model: true      # false: not that of the person who trained it
-  priority: scores             # quantiles: both versions mark the same share high, whatever their scores
+  priority: quantiles          # both versions mark the same share high; scores: by thresholds, whatever that gives
   capacity: 0.2                # share of the leads that the sales team can work
   gates:
     # `of: champion` makes a threshold a multiple of the champion's figure on the same leads; null switches a gate off.

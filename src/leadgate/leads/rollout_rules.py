@@ -47,8 +47,11 @@ class CanaryRules(StageRules):
     min_days: Annotated[float, Field(ge=0)] = 7
     max_days: Positive = 14
     min_leads: Count = 100
-    share: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
+    share: Annotated[float, Field(ge=0.001, lt=0.5)] = 0.1
     """Of the leads, for the challenger."""
+    min_matured: Count = 50
+    """Leads that the challenger answered whose horizon has passed with an outcome: before that nothing is known of
+    what its answers do."""
 
 
 class AbRules(StageRules):
@@ -58,7 +61,7 @@ class AbRules(StageRules):
     max_days: Positive = 28
     min_leads: Count = 5_000
     """A side, with matured outcomes; the planned size holds where it is larger."""
-    share: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    share: Annotated[float, Field(ge=0.01, le=0.9)] = 0.5
     """Of the leads, for the challenger."""
 
 
@@ -68,12 +71,14 @@ class FullRules(StageRules):
     min_days: Annotated[float, Field(ge=0)] = 17.5
     max_days: Positive = 28
     min_leads: Count = 100
+    min_matured: Count = 300
+    """Leads whose horizon has passed with an outcome, before the watch may end."""
 
 
 class GradualRules(Record):
     """A way back in steps: the old version takes most leads, the new one keeps a few."""
 
-    share: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    share: Annotated[float, Field(ge=0.001, lt=0.5)] = 0.1
     """Of the leads, still for the version that goes."""
     days: Positive = 7
 
@@ -91,6 +96,13 @@ class Bar(Record):
         if (self.at_least is None) == (self.at_most is None):
             raise ValueError("a bar has either at_least or at_most")
         return self
+
+
+_UPWARD = ("throughput", "auc", "precision", "recall", "ab_auc")
+"""Figures of which more is better."""
+_SHARES = ("error_rate", "auc", "precision", "recall", "calibration_error", "ab_auc")
+"""Figures between 0 and 1."""
+_BARS = (*_UPWARD, "p95_ms", "p99_ms", "error_rate", "memory_mb", "calibration_error")
 
 
 class GateRules(Record):
@@ -124,6 +136,30 @@ class GateRules(Record):
     min_ratings: Count = 5
     ab_auc: Bar | None = Bar(at_least=0.87)
     """AUC on the leads of the A/B test."""
+    attention: Annotated[float, Field(gt=0)] | None = 0.15
+    """The shares of leads marked high, and of leads contacted, may differ between the sides by this (relative): a side
+    that gets more of the sales team's attention converts more, whatever its ranking is worth."""
+
+    @model_validator(mode="after")
+    def _sensible(self) -> "GateRules":
+        for name in _BARS:
+            bar: Bar | None = getattr(self, name)
+            if bar is not None:
+                _refuse_senseless(name, bar)
+        return self
+
+
+def _refuse_senseless(name: str, bar: Bar) -> None:
+    """Raises ValueError for a bar that everything or nothing can meet."""
+    upward = name in _UPWARD
+    limit = bar.at_least if upward else bar.at_most
+    if limit is None:
+        raise ValueError(
+            f"{name} takes {'at_least' if upward else 'at_most'}: {'more' if upward else 'less'} is better"
+        )
+    if limit < 0 or (name in _SHARES and bar.of == "itself" and limit > 1):
+        span = "between 0 and 1" if name in _SHARES else "0 or more"
+        raise ValueError(f"{name} is {span}, so {limit:g} cannot be asked of it")
 
 
 class ExperimentRules(Record):
@@ -138,7 +174,8 @@ class ExperimentRules(Record):
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     """Of the chi-square test at the planned size, and of the sequence of looks before it."""
     harm_alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.04
-    """Probability that a challenger which does no harm is ever stopped for harm, over all looks together."""
+    """Probability that a challenger which does no harm is ever stopped for harm, over all looks of canary and A/B test
+    together."""
     harm_margin: Annotated[float, Field(gt=0, lt=1)] = 0.10
     """Relative loss of conversions that harm is looked for at: the looks are tuned to find it soonest."""
     horizon_days: Positive | None = None
@@ -174,9 +211,10 @@ class RolloutRules(Record):
     """Stages that a challenger leaves only with a person's approval."""
     approve_own_model: bool = True
     """Whether the person who trained the challenger may approve it."""
-    priority: Literal["scores", "quantiles"] = "scores"
+    priority: Literal["scores", "quantiles"] = "quantiles"
     """quantiles: the challenger marks the same share of leads high as the champion does, so that one which merely
-    scores higher does not take the sales team's attention."""
+    scores higher does not take the sales team's attention; it keeps its thresholds when it becomes champion. scores:
+    both by the thresholds of leadgate.yaml."""
     capacity: Annotated[float, Field(gt=0, le=1)] = 0.2
     """Share of the leads that the sales team can work; the two versions' top lists are compared at it."""
     gates: GateRules = GateRules()

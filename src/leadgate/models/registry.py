@@ -191,6 +191,12 @@ class Registry:
             self._client.set_model_version_tag(self.name, version.version, "archived_at", at.isoformat())
             self._client.set_model_version_tag(self.name, version.version, "archived_because", because)
 
+    def restore(self, version: Version) -> None:
+        """Take the mark of ``archive`` from a version that serves again."""
+        for tag in ("archived_at", "archived_because"):
+            if tag in version.tags:
+                self._client.delete_model_version_tag(self.name, version.version, tag)
+
     def _experiment(self) -> str:
         found = self._client.get_experiment_by_name(self.name)
         if found:

@@ -40,9 +40,8 @@ def decide(evidence: Evidence, verdicts: Sequence[Verdict], rules: RolloutRules)
     missing = [verdict for verdict in verdicts if verdict.answer != "pass"]
     if verdicts and not missing:
         return _forward(state, rules)
-    test = next((v for v in missing if v.gate == "conversions" and v.answer == "inconclusive"), None)
-    if test is not None and evidence.experiment is not None and evidence.experiment.test is not None:
-        return _undecided(evidence, test, rules)
+    if evidence.experiment is not None and evidence.experiment.test is not None:
+        return _undecided(evidence, missing, rules)
     return Decision(act="hold", reason=_joined(missing), overdue=is_overdue(evidence, rules))
 
 
@@ -67,20 +66,19 @@ def _forward(state: State, rules: RolloutRules) -> Decision:
     return Decision(act="advance", reason="every gate passes")
 
 
-def _undecided(evidence: Evidence, verdict: Verdict, rules: RolloutRules) -> Decision:
-    """After the planned size: a few more weeks for the sequence, then back. A draw is no reason to change a model."""
-    state = evidence.state
-    if not is_overdue(evidence, rules):
-        return Decision(act="hold", reason=_joined([verdict]))
-    if state.extensions < rules.max_extensions and not _blocked(verdict):
-        return Decision(act="extend", reason=f"inconclusive, {rules.extension_days:g} more days: {verdict.sentence}")
-    if _blocked(verdict):
-        return Decision(act="hold", reason=_joined([verdict]), overdue=True)
-    return Decision(act="roll_back", reason=f"no lift was shown: {verdict.sentence}")
+def _undecided(evidence: Evidence, missing: Sequence[Verdict], rules: RolloutRules) -> Decision:
+    """After the planned size: a few more weeks where the evidence is unclear, then back.
 
-
-def _blocked(verdict: Verdict) -> bool:
-    return verdict.value is None
+    A draw is no reason to change a model. What waits for people, or for leads that get lost, is not the challenger's.
+    """
+    state, overdue = evidence.state, is_overdue(evidence, rules)
+    unclear = [verdict for verdict in missing if verdict.answer == "inconclusive"]
+    blocked = any(verdict.answer == "fail" and not verdict.counts for verdict in missing)
+    if not overdue or not unclear or blocked:
+        return Decision(act="hold", reason=_joined(missing), overdue=overdue)
+    if state.extensions < rules.max_extensions:
+        return Decision(act="extend", reason=f"inconclusive, {rules.extension_days:g} more days: {_joined(unclear)}")
+    return Decision(act="roll_back", reason=f"not shown in the time there was: {_joined(unclear)}")
 
 
 def _wind_down(evidence: Evidence, rules: RolloutRules) -> Decision:

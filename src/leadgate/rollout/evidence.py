@@ -35,6 +35,12 @@ class SystemEvidence:
     p99_ms: float | None
     challenger_p99_ms: float | None
     """Of the leads that the challenger answered."""
+    challenger_answers: int
+    """Requests that the challenger answered, or failed to."""
+    challenger_failures: int
+    shadow_asked: int
+    """Scores that were asked of the version beside the one that answers."""
+    shadow_failed: int
     memory_mb: float
     """Largest peak of a worker."""
     capacity: float | None
@@ -123,9 +129,11 @@ class FeatureHealth:
 
 @dataclass(frozen=True, kw_only=True)
 class RatingEvidence:
-    """What sales people say."""
+    """What sales people say of the challenger, or of the scores as a whole."""
 
     ratings: int
+    raters: int
+    """People who gave them."""
     mean: float | None
 
 
@@ -143,6 +151,8 @@ class Side:
     """Whose horizon has passed without any outcome; they are left out."""
     high: int
     """Of the exposed, those with priority high."""
+    contacted: int
+    """Of the exposed, those that the sales team is known to have contacted."""
 
     @property
     def rate(self) -> float:
@@ -219,13 +229,34 @@ class ExperimentEvidence:
     harm_threshold: float
     test: PlannedTest | None
     """None before the planned size."""
+    silent_p: float
+    """Probability that outcomes are missing as unevenly as they are, or more, if both sides are reported alike."""
     deal_size: MarginEvidence
+    deal_size_ratio: float | None
+    """Of the geometric means, challenger over champion..."""
+    deal_size_p: float | None
+    """...and Welch's t test on the logarithms."""
     days_to_close: MarginEvidence
     slower_p: float | None
     """Log-rank test of the times to conversion."""
     segments: tuple[SegmentEvidence, ...]
     auc: Figure | None
     """Of the challenger's scores on the leads of the stage, both sides."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SustainedEvidence:
+    """Whether what the A/B test showed goes on, in stage full."""
+
+    before: Side
+    """The champion's side of the A/B test."""
+    now: Side
+    """Leads first scored in stage full."""
+    change: float | None
+    """Of the conversion rate, relative; None before there is one."""
+    interval: Interval | None
+    auc: Figure | None
+    """Of the scores in stage full."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,11 +280,15 @@ class Evidence:
     """Leads that the challenger scored (shadow) or answered (later stages) in the stage; None where it could not be
     read."""
     system: SystemEvidence | None
+    recent: SystemEvidence | None
+    """The same of the last hour: what is on fire now must not be thinned by weeks without fire."""
     paired: PairedEvidence | None
     scores: ScoresEvidence | None
     data: tuple[FeatureHealth, ...] | None
     ratings: RatingEvidence | None
     experiment: ExperimentEvidence | None
+    sustained: SustainedEvidence | None
+    """In stage full."""
     approvals: tuple[Approval, ...]
     failed: tuple[str, ...] = ()
     """What could not be read, a sentence each."""

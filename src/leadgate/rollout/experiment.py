@@ -5,7 +5,7 @@ would otherwise look better or worse than it is.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -21,8 +21,9 @@ from leadgate.rollout.evidence import (
     PlannedTest,
     SegmentEvidence,
     Side,
+    SustainedEvidence,
 )
-from leadgate.stats.amounts import NonInferiority, compare_amounts
+from leadgate.stats.amounts import AmountComparison, NonInferiority, compare_amounts
 from leadgate.stats.auc import auc_interval
 from leadgate.stats.experiments import Arm, adjusted_difference, compare_arms, sample_ratio
 from leadgate.stats.multiplicity import compare_segments
@@ -60,45 +61,84 @@ def with_outcomes(
     )
 
 
-def analyse(
-    leads: pl.DataFrame,
-    rules: ExperimentRules,
-    *,
-    planned: int,
-    share: float,
-    left_out: int,
-    segments: tuple[str, ...],
-    rng: np.random.Generator,
-) -> ExperimentEvidence:
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What an analysis is told beside the leads and the rules."""
+
+    planned: int
+    """Leads a side."""
+    share: float
+    """Of the leads that the challenger should have."""
+    horizon_days: float
+    left_out: int = 0
+    """Leads of the stage that had been scored before it."""
+    segments: Mapping[str, str] = field(default_factory=dict)
+    """Features that the sides are broken down by, with the column that each one is in."""
+    canary: bool = False
+    """Whether it is the canary, not the A/B test."""
+    test: PlannedTest | None = None
+    """The planned test, where an earlier look made it: outcomes that come late or are corrected do not make another."""
+
+
+CANARY_PART = 0.25
+"""Of the probability of a false alarm for harm, the part that the canary's looks may use up; the A/B test has the
+rest, so that both together keep to it (Bonferroni)."""
+
+
+def harm_alpha(rules: ExperimentRules, *, canary: bool) -> float:
+    """The probability of a false alarm for harm over all looks of a stage."""
+    return rules.harm_alpha * (CANARY_PART if canary else 1 - CANARY_PART)
+
+
+def analyse(leads: pl.DataFrame, rules: ExperimentRules, trial: Trial, rng: np.random.Generator) -> ExperimentEvidence:
     """Compare the sides.
 
     ``leads`` is what ``with_outcomes`` gives of the leads first exposed in the stage, with the columns variant,
-    priority, champion_score, challenger_score (null where it was not scored) and one for each of ``segments``.
+    priority, contacted (flag), champion_score, challenger_score (null where it was not scored) and one for each of the
+    trial's segments.
     """
     control, treatment = (leads.filter(pl.col("variant") == name) for name in ("champion", "challenger"))
     a, b = _known(control), _known(treatment)
     sides = _side(control, a), _side(treatment, b)
     difference = difference_of((_won(a), _won(b)), _covariate(a, b) if rules.cuped else None)
-    sequence, harm = looks_of(difference, sides, planned, rules)
+    alpha = harm_alpha(rules, canary=trial.canary)
+    sequence, harm = looks_of(difference, sides, trial.planned, rules, alpha)
+    deals = _deal_size(a, b, rules, rng)
     return ExperimentEvidence(
         control=sides[0],
         treatment=sides[1],
-        left_out=left_out,
-        planned=planned,
-        share=share,
-        ratio_p=sample_ratio(control.height, treatment.height, share).p_value if leads.height else 1.0,
+        left_out=trial.left_out,
+        planned=trial.planned,
+        share=trial.share,
+        ratio_p=sample_ratio(control.height, treatment.height, trial.share).p_value if leads.height else 1.0,
         difference=difference.value if difference else None,
         variance=difference.variance if difference else None,
         reduction=difference.reduction if difference else 0.0,
         sequence=sequence,
         harm=harm,
-        harm_threshold=float(np.log(1 / rules.harm_alpha)),
-        test=_planned_test(a, b, planned),
-        deal_size=_deal_size(a, b, rules, rng),
-        days_to_close=_days(a, b, rules),
-        slower_p=_log_rank(a, b),
-        segments=_segments(leads, segments, rules),
+        harm_threshold=float(np.log(1 / alpha)),
+        test=trial.test or _planned_test(a, b, trial.planned),
+        silent_p=_silent_p(sides),
+        deal_size=_margin(deals.non_inferiority),
+        deal_size_ratio=deals.geometric,
+        deal_size_p=deals.p_value,
+        days_to_close=_days(a, b, rules, trial.horizon_days),
+        slower_p=_log_rank(a, b, trial.horizon_days),
+        segments=_segments(leads, trial.segments, rules),
         auc=_auc(pl.concat([a, b])),
+    )
+
+
+def sustain(before: pl.DataFrame, now: pl.DataFrame) -> SustainedEvidence:
+    """The leads of stage full against those of the champion's side of the A/B test; frames as for ``analyse``."""
+    known = _known(before), _known(now)
+    found = compare_arms(_arm(known[0]), _arm(known[1]))
+    return SustainedEvidence(
+        before=_side(before, known[0]),
+        now=_side(now, known[1]),
+        change=found.lift,
+        interval=found.lift_interval,
+        auc=_auc(known[1]),
     )
 
 
@@ -114,7 +154,13 @@ def _side(side: pl.DataFrame, known: pl.DataFrame) -> Side:
         conversions=int(known["won"].sum()),
         silent=int(side["matured"].sum()) - known.height,
         high=int((side["priority"] == "high").sum()),
+        contacted=int(side["contacted"].sum()),
     )
+
+
+def _silent_p(sides: tuple[Side, Side]) -> float:
+    arms = [Arm(leads=side.silent + side.matured, conversions=side.silent) for side in sides]
+    return compare_arms(arms[0], arms[1]).p_value
 
 
 def _won(known: pl.DataFrame) -> Flags:
@@ -161,16 +207,19 @@ def difference_of(won: tuple[Flags, Flags], score: tuple[Values, Values] | None)
 
 
 def looks_of(
-    difference: Difference | None, sides: tuple[Side, Side], planned: int, rules: ExperimentRules
+    difference: Difference | None, sides: tuple[Side, Side], planned: int, rules: ExperimentRules, alpha: float
 ) -> tuple[Interval | None, float | None]:
-    """The confidence sequence of the difference, and the evidence of harm: valid at every look."""
+    """The confidence sequence of the difference, and the evidence of harm: valid at every look.
+
+    ``alpha`` is the probability of a false alarm for harm over all looks.
+    """
     if difference is None or difference.variance <= 0 or not sides[0].rate:
         return None, None
     leads = min(side.matured for side in sides)
     margin = rules.harm_margin * sides[0].rate
     return (
         sequence_interval(difference.value, difference.variance, leads, planned, rules.alpha),
-        harm_bound(difference.value, difference.variance, margin, rules.harm_alpha).evidence,
+        harm_bound(difference.value, difference.variance, margin, alpha).evidence,
     )
 
 
@@ -190,38 +239,35 @@ def _planned_test(a: pl.DataFrame, b: pl.DataFrame, planned: int) -> PlannedTest
     )
 
 
-def _deal_size(a: pl.DataFrame, b: pl.DataFrame, rules: ExperimentRules, rng: np.random.Generator) -> MarginEvidence:
+def _deal_size(a: pl.DataFrame, b: pl.DataFrame, rules: ExperimentRules, rng: np.random.Generator) -> AmountComparison:
     sizes = [frame["deal_size"].drop_nulls().to_numpy() for frame in (a, b)]
-    found = compare_amounts(sizes[0], sizes[1], rules.deal_size_margin or 0.0, rng)
-    return _margin(found.non_inferiority)
+    return compare_amounts(sizes[0], sizes[1], rules.deal_size_margin or 0.0, rng)
 
 
-def _days(a: pl.DataFrame, b: pl.DataFrame, rules: ExperimentRules) -> MarginEvidence:
-    return _margin(slower(*_times(a), *_times(b), rules.days_to_close_margin or 0.0))
+def _days(a: pl.DataFrame, b: pl.DataFrame, rules: ExperimentRules, horizon: float) -> MarginEvidence:
+    return _margin(slower(*_times(a, horizon), *_times(b, horizon), rules.days_to_close_margin or 0.0))
 
 
 def _margin(found: NonInferiority) -> MarginEvidence:
     return MarginEvidence(change=found.change, interval=found.interval, verdict=found.verdict, leads=found.leads)
 
 
-def _log_rank(a: pl.DataFrame, b: pl.DataFrame) -> float | None:
+def _log_rank(a: pl.DataFrame, b: pl.DataFrame, horizon: float) -> float | None:
     if not a["won"].any() or not b["won"].any():
         return None
-    return log_rank(*_times(a), *_times(b)).p_value
+    return log_rank(*_times(a, horizon), *_times(b, horizon)).p_value
 
 
-def _times(known: pl.DataFrame) -> tuple[Values, Flags]:
+def _times(known: pl.DataFrame, horizon: float) -> tuple[Values, Flags]:
     """Days to conversion and whether there was one; a lead without one was watched to the end of the horizon."""
-    longest = known["days"].max()
-    watched = float(longest) if isinstance(longest, float) else 1.0
-    return known["days"].fill_null(watched).to_numpy(), _won(known)
+    return known["days"].fill_null(horizon).to_numpy(), _won(known)
 
 
-def _segments(leads: pl.DataFrame, segments: tuple[str, ...], rules: ExperimentRules) -> tuple[SegmentEvidence, ...]:
+def _segments(leads: pl.DataFrame, segments: Mapping[str, str], rules: ExperimentRules) -> tuple[SegmentEvidence, ...]:
     sides: dict[str, tuple[Side, Side]] = {}
-    for feature in segments:
+    for feature, column in segments.items():
         for (value,), part in (
-            leads.with_columns(pl.col(feature).fill_null("(missing)")).partition_by(feature, as_dict=True).items()
+            leads.with_columns(pl.col(column).fill_null("(missing)")).partition_by(column, as_dict=True).items()
         ):
             both = [part.filter(pl.col("variant") == name) for name in ("champion", "challenger")]
             sides[f"{feature} = {value}"] = (_side(both[0], _known(both[0])), _side(both[1], _known(both[1])))

@@ -14,14 +14,18 @@ from leadgate.rollout.judging import unknown
 from leadgate.rollout.people import rating, sign_off
 from leadgate.rollout.quality import auc, auc_against_champion, calibration, degradation, precision, recall
 from leadgate.rollout.stages import Stage
-from leadgate.rollout.system import errors, memory, p95, p99, throughput
+from leadgate.rollout.system import errors, memory, p95, p99, shadow_failures, throughput
 from leadgate.rollout.trial import (
+    attention,
     deal_size,
     harmed_segments,
     harmless,
     planned_test,
+    reported_outcomes,
     sales_cycle,
     sample_ratio,
+    sustained,
+    sustained_auc,
     trial_auc,
 )
 from leadgate.rollout.verdicts import Answer, Verdict
@@ -80,6 +84,7 @@ GATES: dict[Stage, tuple[Gate, ...]] = {
         traffic,
         *_SYSTEM,
         throughput,
+        shadow_failures,
         auc,
         precision,
         recall,
@@ -91,13 +96,26 @@ GATES: dict[Stage, tuple[Gate, ...]] = {
         *_DATA,
         sign_off,
     ),
-    "canary": (duration, traffic, *_SYSTEM, degradation, sample_ratio, harmless, *_DATA),
+    "canary": (
+        duration,
+        traffic,
+        *_SYSTEM,
+        degradation,
+        sample_ratio,
+        reported_outcomes,
+        attention,
+        harmless,
+        *_DATA,
+        sign_off,
+    ),
     "ab_test": (
         duration,
         traffic,
         *_SYSTEM,
         degradation,
         sample_ratio,
+        reported_outcomes,
+        attention,
         planned_test,
         deal_size,
         sales_cycle,
@@ -107,5 +125,6 @@ GATES: dict[Stage, tuple[Gate, ...]] = {
         *_DATA,
         sign_off,
     ),
-    "full": (duration, traffic, *_SYSTEM, *_DATA),
+    "full": (duration, traffic, *_SYSTEM, sustained, sustained_auc, *_DATA, sign_off),
+    "rolling_back": (*_SYSTEM, *_DATA),
 }

@@ -35,6 +35,15 @@ class History:
         since = self.state.since
         return tuple(step.route_epoch for step in self.steps if step.route_epoch and step.stage_since == since)
 
+    def epochs_of(self, stage: Stage) -> tuple[int, ...]:
+        """The routes that it put in force for a stage, whenever that was."""
+        return tuple(step.route_epoch for step in self.steps if step.route_epoch and step.stage == stage)
+
+    @property
+    def last_epoch(self) -> int:
+        """The last route that it put in force; 0 before it did."""
+        return max((step.route_epoch for step in self.steps if step.route_epoch), default=0)
+
     @property
     def leads_per_arm(self) -> int | None:
         """The planned size of the experiment; None where none could be planned."""

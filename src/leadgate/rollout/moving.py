@@ -18,7 +18,7 @@ from leadgate.rollout.stages import ANSWERING, Act, Stage, State, move
 from leadgate.storage.postgres.audit import append_entry
 from leadgate.storage.postgres.connection import Connection
 from leadgate.storage.postgres.rollouts import add_event, add_step, end_rollout, event_is_known, open_post_mortem
-from leadgate.storage.postgres.routes import add_route, present_route
+from leadgate.storage.postgres.routes import add_route, present_route, routes_of
 
 CONTROLLER = "rollout controller"
 """Who acts when nobody does."""
@@ -52,7 +52,8 @@ def carry_out(
 
     ``days`` is for an extension. Raises IllegalMoveError; then nothing was written.
     """
-    after = move(before, act, person.at, days=days or history.rules.extension_days)
+    by_itself = person.name == CONTROLLER
+    after = move(before, act, person.at, days=days or history.rules.extension_days, by_itself=by_itself)
     route = _reroute(connection, history, before, after, person, evidence)
     number = len(history.steps) + 1
     step = step_of(
@@ -112,21 +113,65 @@ def _reroute(  # noqa: PLR0917  # private
         raise RefusedError(f"Model {rollout.model_name!r} has no route; `leadgate serve` makes the first one.")
     old = Named(version=rollout.champion, digest=rollout.champion_digest)
     new = Named(version=rollout.challenger, digest=rollout.challenger_digest)
+    _refuse_strange_route(present, history, after)
     act = RouteAct(by=person.name, at=person.at, reason=f"rollout {rollout.rollout_id}: {person.comment}"[:2_000])
     if after.stage in ("full", "rolled_back", "rejected"):
         alone = new if after.stage == "full" else old
         route = change(present, act, stage="full", champion=alone, challenger=None)
+        if alone is old:
+            route = _with_old_thresholds(connection, route)
     else:
         stage, share = _share_of(after, history)
         route = change(
             present, act, stage=stage, champion=old, challenger=new, share=round(share * BUCKETS), salt=rollout.salt
         )
-        if rules.priority == "quantiles" and after.stage in ANSWERING and evidence and evidence.scores:
-            # Both versions mark the same share of the leads high, so that neither takes the other's attention.
-            scores = evidence.scores
-            route = replace(route, challenger_high=scores.matched_high, challenger_medium=scores.matched_medium)
+        route = _with_old_thresholds(connection, route)
+        if rules.priority == "quantiles" and after.stage in ANSWERING:
+            route = _matched(route, present, evidence)
     add_route(connection, route)
     return route
+
+
+def _refuse_strange_route(present: Route, history: History, after: State) -> None:
+    """Raises RefusedError where somebody else moved the route: a challenger must not go forward on it.
+
+    The way back is always open.
+    """
+    rollout = history.rollout
+    if after.stage in ("rolled_back", "rejected", "rolling_back"):
+        return
+    if history.steps:
+        strange = present.epoch != history.last_epoch
+    else:
+        strange = (present.champion_digest, present.challenger) != (rollout.champion_digest, None)
+    if strange:
+        raise RefusedError(
+            f"Route {present.epoch} (champion {present.champion}, challenger {present.challenger or 'none'}, by "
+            f"{present.changed_by}) is not this rollout's own, so nothing was moved: somebody changed the route "
+            "meanwhile. Look at `leadgate route show`; `leadgate rollout rollback` brings the champion back alone."
+        )
+
+
+def _with_old_thresholds(connection: Connection, route: Route) -> Route:
+    """With the thresholds that the champion of a route had when it last was one."""
+    earlier = routes_of(connection, route.model_name)
+    last = next((r for r in earlier if r.champion_digest == route.champion_digest), None)
+    if last is None:
+        return route
+    return replace(route, champion_high=last.champion_high, champion_medium=last.champion_medium)
+
+
+def _matched(route: Route, present: Route, evidence: Evidence | None) -> Route:
+    """Both versions mark the same share of the leads high, so that neither takes the other's attention.
+
+    Without scores to match by, the thresholds stay that the challenger has, in whichever role.
+    """
+    if evidence is not None and evidence.scores is not None:
+        scores = evidence.scores
+        return replace(route, challenger_high=scores.matched_high, challenger_medium=scores.matched_medium)
+    if present.champion_digest == route.challenger_digest:
+        return replace(route, challenger_high=present.champion_high, challenger_medium=present.champion_medium)
+    return replace(route, challenger_high=present.challenger_high, challenger_medium=present.challenger_medium)
 
 
 def _share_of(state: State, history: History) -> tuple[RouteStage, float]:

@@ -16,7 +16,9 @@ def rating(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
         have = ratings.ratings if ratings else 0
         return unknown("sales rating", f"{have} of at least {few} ratings; give some with `leadgate ratings add`")
     answer: Answer = "pass" if ratings.mean >= least else "inconclusive"
-    sentence = f"{ratings.mean:.1f} of at least {least:g}, the mean of {ratings.ratings}"
+    sentence = (
+        f"{ratings.mean:.1f} of at least {least:g}, the mean of {ratings.ratings} ratings by {ratings.raters} people"
+    )
     return Verdict(
         gate="sales rating",
         answer=answer,

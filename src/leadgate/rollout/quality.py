@@ -1,11 +1,18 @@
 """The gates of quality: what matured outcomes say of the two versions' scores (quiet)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
+from statistics import NormalDist
 
 from leadgate.leads.rollout_rules import Bar, RolloutRules
-from leadgate.rollout.evidence import Evidence, Figure, Quality
+from leadgate.rollout.evidence import Evidence, Figure, PairedEvidence, Quality
 from leadgate.rollout.judging import against, unknown
 from leadgate.rollout.verdicts import Answer, Verdict
+from leadgate.stats.proportions import Z95
+
+Z999 = NormalDist().inv_cdf(0.9995)
+_SMALL_ERROR = 0.01
+"""A calibration error may grow by this, whatever it was."""
 
 
 def auc(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
@@ -29,7 +36,11 @@ def calibration(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
 
 
 def auc_against_champion(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
-    """The challenger's AUC against the champion's on the same leads (proof of no loss beyond the margin)."""
+    """The challenger's AUC against the champion's on the same leads (proof of no loss beyond the margin).
+
+    Looked at daily, 95 % intervals would send back an equal challenger in a few percent of the rollouts; so it is red
+    only where the loss is beyond what a 99.9 % interval allows.
+    """
     margin, gate = rules.gates.auc_loss, "AUC against the champion"
     if margin is None:
         return None
@@ -39,7 +50,7 @@ def auc_against_champion(evidence: Evidence, rules: RolloutRules) -> Verdict | N
         return waiting or unknown(gate, "the matured leads are of one class")
     difference, interval = paired.auc_difference.value, paired.auc_difference.interval
     assert interval is not None
-    answer: Answer = "fail" if interval.high < -margin else "pass" if difference >= -margin else "inconclusive"
+    answer: Answer = "fail" if interval.high < -margin else "pass" if interval.low >= -margin else "inconclusive"
     sentence = f"{difference:+.3f} ({interval.low:+.3f} to {interval.high:+.3f}); a loss of {margin:g} is tolerated"
     return Verdict(
         gate=gate,
@@ -49,15 +60,15 @@ def auc_against_champion(evidence: Evidence, rules: RolloutRules) -> Verdict | N
         interval=interval,
         threshold=-margin,
         sample=paired.leads,
-        red=answer == "fail",
+        red=_surely_below(paired.auc_difference, -margin),
     )
 
 
 def degradation(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
     """Whether a figure is much worse than the champion's on the same leads (guard).
 
-    The ranking as a whole, and the leads that the sales team can work: as many by either version. Precision at a fixed
-    score would blame a version for calling more leads, which its recall would praise.
+    The ranking as a whole, the leads that the sales team can work (as many by either version), and the calibration.
+    Precision at a fixed score would blame a version for calling more leads, which its recall would praise.
     """
     share, gate = rules.gates.degradation, "no figure much worse"
     if share is None:
@@ -67,24 +78,18 @@ def degradation(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
         # A short canary has few matured leads of its own; those of the stages before count too.
         return waiting or unknown(gate, "no matured leads yet")
     paired = evidence.paired
-    pairs = _pairs(paired.champion, paired.challenger)
-    worse, unclear = [], []
-    for name, old, new in pairs:
-        limit = (1 - share) * old.value
-        if new.interval is not None and new.interval.high < limit:
-            worse.append(name)
-        elif new.value < limit:
-            unclear.append(name)
+    pairs = _pairs(paired, share)
+    worse = [name for name, figure, limit in pairs if figure.interval is not None and figure.interval.high < limit]
+    unclear = [name for name, figure, limit in pairs if figure.value < limit]
     answer: Answer = "fail" if worse else "inconclusive" if unclear else "pass"
     named = ", ".join(worse or unclear)
     sentence = {
         "fail": f"{named} more than {share:.0%} worse than the champion's",
         "inconclusive": f"{named} more than {share:.0%} worse, by a difference that chance could make",
-        "pass": f"none of {', '.join(n for n, _, _ in pairs)} is {share:.0%} worse",
+        "pass": f"none of {', '.join(name for name, _, _ in pairs)} is {share:.0%} worse",
     }[answer]
-    return Verdict(
-        gate=gate, answer=answer, sentence=sentence, threshold=share, sample=paired.leads, red=answer == "fail"
-    )
+    red = any(_surely_below(figure, limit) for _, figure, limit in pairs)
+    return Verdict(gate=gate, answer=answer, sentence=sentence, threshold=share, sample=paired.leads, red=red)
 
 
 def _quality(
@@ -114,9 +119,26 @@ def _immature(gate: str, evidence: Evidence, rules: RolloutRules) -> Verdict | N
     return Verdict(gate=gate, answer="wait", sentence=sentence, sample=leads, threshold=asked.min_matured)
 
 
-def _pairs(champion: Quality, challenger: Quality) -> Sequence[tuple[str, Figure, Figure]]:
-    named = (
-        ("AUC", champion.auc, challenger.auc),
-        ("precision of the top leads", champion.top_precision, challenger.top_precision),
-    )
-    return [(name, old, new) for name, old, new in named if old is not None and new is not None]
+def _pairs(paired: PairedEvidence, share: float) -> list[tuple[str, Figure, float]]:
+    """Name, figure and the limit below which it is too low."""
+    old, new = paired.champion, paired.challenger
+    found = [("precision of the top leads", new.top_precision, (1 - share) * old.top_precision.value)]
+    if old.auc is not None and new.auc is not None:
+        found.insert(0, ("AUC", new.auc, (1 - share) * old.auc.value))
+    # An error is the worse the larger it is; a tenth of a small one is nothing.
+    tolerated = max(share * old.calibration_error.value, _SMALL_ERROR)
+    return [*found, ("calibration", _negative(paired.calibration_difference), -tolerated)]
+
+
+def _negative(figure: Figure) -> Figure:
+    interval = figure.interval
+    turned = None if interval is None else replace(interval, low=-interval.high, high=-interval.low)
+    return Figure(value=-figure.value, interval=turned)
+
+
+def _surely_below(figure: Figure, limit: float) -> bool:
+    """Whether a 99.9 % interval lies below, by the normal distribution of the 95 % one."""
+    if figure.interval is None:
+        return False
+    error = (figure.interval.high - figure.value) / Z95
+    return figure.value + Z999 * error < limit

@@ -74,7 +74,7 @@ class State:
     paused_days: float = 0.0
     """Of pauses that are over."""
     extensions: int = 0
-    """How often the stage was extended."""
+    """How often the stage was extended by itself; people may extend it as they like."""
     finished: bool = False
     """In stage full: whether the watch is over, and with it the rollout."""
 
@@ -107,13 +107,13 @@ def acts_of(state: State) -> tuple[Act, ...]:
     return tuple(act for act in possible if act not in _hidden(paused=paused))
 
 
-def move(state: State, act: Act, now: datetime, *, days: float = 0.0) -> State:
-    """The state after an act; ``days`` is for an extension. Raises IllegalMoveError."""
+def move(state: State, act: Act, now: datetime, *, days: float = 0.0, by_itself: bool = False) -> State:
+    """The state after an act; ``days`` is for an extension, made by the controller or not. Raises IllegalMoveError."""
     if act not in acts_of(state):
         raise IllegalMoveError(_why_not(state, act))
     stage = MOVES[state.stage, act]
     if act == "extend":
-        return replace(state, extra_days=state.extra_days + days, extensions=state.extensions + 1)
+        return replace(state, extra_days=state.extra_days + days, extensions=state.extensions + by_itself)
     if act == "pause":
         return replace(state, paused_at=now)
     if act == "resume":

@@ -1,13 +1,18 @@
 """The gates of the system: latency, errors, memory, throughput (quiet)."""
 
+from collections.abc import Callable
+
 from leadgate.leads.rollout_rules import Bar, RolloutRules
-from leadgate.rollout.evidence import Evidence, Figure
+from leadgate.rollout.evidence import Evidence, Figure, SystemEvidence
 from leadgate.rollout.judging import against, coloured, unknown
-from leadgate.rollout.verdicts import Verdict
+from leadgate.rollout.verdicts import Answer, Verdict
 from leadgate.stats.proportions import wilson
 
 _FEW_REQUESTS = 1_000
 """Below as many, the system's figures are not judged."""
+_FEW_NOW = 50
+"""Below as many, nothing is said to be on fire."""
+_WORSE: tuple[Answer, ...] = ("pass", "inconclusive", "wait", "fail")
 _RED_LATENCY_MS = 500.0
 _RED_ERROR_RATE = 0.05
 """The plan's red: back at once."""
@@ -15,28 +20,45 @@ _RED_ERROR_RATE = 0.05
 
 def p95(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
     """The latency that 95 % of the requests stay under."""
-    value = evidence.system.p95_ms if evidence.system else None
-    return _latency("latency p95", value, rules.gates.p95_ms, evidence)
+    return _latency("latency p95", rules.gates.p95_ms, evidence, lambda system: [system.p95_ms])
 
 
 def p99(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
     """The latency that 99 % of the requests stay under; of the challenger's own where that is known."""
-    system = evidence.system
-    values = [v for v in (system.p99_ms, system.challenger_p99_ms) if v is not None] if system else []
-    return _latency("latency p99", max(values, default=None), rules.gates.p99_ms, evidence)
+    return _latency(
+        "latency p99", rules.gates.p99_ms, evidence, lambda system: [system.p99_ms, system.challenger_p99_ms]
+    )
 
 
 def errors(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
-    """The share of requests that were answered with an error of ours."""
+    """The share of requests that were answered with an error of ours: of all, and of the challenger's own."""
     system, bar = evidence.system, rules.gates.error_rate
     if bar is None:
         return None
+    burning = next((said for part in (evidence.recent, system) if part and (said := _burning(part))), None)
+    if burning is not None:
+        return Verdict(gate="error rate", answer="fail", sentence=burning, red=True)
     if system is None or system.requests < _FEW_REQUESTS:
         return _few_requests("error rate", evidence)
-    rate, interval = system.failures / system.requests, wilson(system.failures, system.requests)
-    verdict = against("error rate", Figure(value=rate, interval=interval), bar, None, system.requests, "{:.3%}")
-    red = interval.low > _RED_ERROR_RATE
-    return coloured(verdict, red=red)
+    verdicts = [
+        against("error rate", Figure(value=failed / n, interval=wilson(failed, n)), bar, None, n, "{:.3%}")
+        for failed, n in _failures(system)
+    ]
+    return max(verdicts, key=lambda verdict: _WORSE.index(verdict.answer))
+
+
+def shadow_failures(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
+    """The share of leads that the challenger could not score beside the champion: those it would fail to answer."""
+    system, bar, gate = evidence.system, rules.gates.error_rate, "shadow failures"
+    if bar is None:
+        return None
+    if system is None or system.shadow_asked < _FEW_REQUESTS:
+        have = system.shadow_asked if system else 0
+        return unknown(gate, f"{have:,} of at least {_FEW_REQUESTS:,} leads were given to both versions")
+    failed, n = system.shadow_failed, system.shadow_asked
+    figure = Figure(value=failed / n, interval=wilson(failed, n))
+    verdict = against(gate, figure, bar, None, n, "{:.3%}")
+    return coloured(verdict, red=wilson(failed, n).low > _RED_ERROR_RATE)
 
 
 def memory(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
@@ -60,14 +82,45 @@ def throughput(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
     return against("throughput", figure, bar, None, system.requests, "{:,.0f} requests/s")
 
 
-def _latency(gate: str, value: float | None, bar: Bar | None, evidence: Evidence) -> Verdict | None:
+def _latency(
+    gate: str, bar: Bar | None, evidence: Evidence, of: Callable[[SystemEvidence], list[float | None]]
+) -> Verdict | None:
     if bar is None:
         return None
-    system = evidence.system
+    system, recent = evidence.system, evidence.recent
+    now = _largest(recent, of) if recent and recent.requests >= _FEW_NOW else None
+    if now is not None and now > _RED_LATENCY_MS:
+        sentence = f"{now:,.0f} ms in the last hour, above the {_RED_LATENCY_MS:g} ms at which the challenger goes back"
+        return Verdict(gate=gate, answer="fail", sentence=sentence, value=now, threshold=_RED_LATENCY_MS, red=True)
+    value = _largest(system, of) if system else None
     if system is None or value is None or system.requests < _FEW_REQUESTS:
         return _few_requests(gate, evidence)
     verdict = against(gate, Figure(value=value, interval=None), bar, None, system.requests, "{:,.1f} ms")
     return coloured(verdict, red=value > _RED_LATENCY_MS)
+
+
+def _largest(system: SystemEvidence, of: Callable[[SystemEvidence], list[float | None]]) -> float | None:
+    return max((value for value in of(system) if value is not None), default=None)
+
+
+def _failures(system: SystemEvidence) -> list[tuple[int, int]]:
+    """Failures and requests: of all, and of the challenger's own where it had enough."""
+    found = [(system.failures, system.requests)]
+    if system.challenger_answers >= _FEW_NOW:
+        found.append((system.challenger_failures, system.challenger_answers))
+    return found
+
+
+def _burning(system: SystemEvidence) -> str | None:
+    """Why the challenger goes back at once; None where it need not."""
+    for failed, n in _failures(system):
+        if n >= _FEW_NOW and wilson(failed, n).low > _RED_ERROR_RATE:
+            whose = "all" if (failed, n) == (system.failures, system.requests) else "the challenger's"
+            return (
+                f"{failed / n:.1%} of {n:,} of {whose} requests failed since {system.since:%Y-%m-%d %H:%M}, above the "
+                f"{_RED_ERROR_RATE:.0%} at which the challenger goes back"
+            )
+    return None
 
 
 def _few_requests(gate: str, evidence: Evidence) -> Verdict:

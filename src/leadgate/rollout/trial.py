@@ -1,10 +1,14 @@
 """The gates of the experiment: what the two sides of a canary or an A/B test say (quiet)."""
 
+from dataclasses import replace
+
 from leadgate.leads.rollout_rules import RolloutRules
 from leadgate.records import Interval
 from leadgate.rollout.evidence import Evidence, ExperimentEvidence, MarginEvidence
-from leadgate.rollout.judging import unknown
+from leadgate.rollout.judging import ENOUGH_LEADS, against, unknown
 from leadgate.rollout.verdicts import Answer, Verdict
+from leadgate.stats.experiments import Arm, compare_arms
+from leadgate.stats.sequential import MIN_CONVERSIONS
 
 
 def sample_ratio(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
@@ -33,9 +37,78 @@ def sample_ratio(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
     )
 
 
+def reported_outcomes(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
+    """Whether the outcomes of both sides are reported alike. Unlike ones block every verdict of the experiment.
+
+    Where silence is not counted as a loss, a side whose losses are told less often looks as if it converted more.
+    """
+    gate, trial = "reported outcomes", evidence.experiment
+    if trial is None:
+        return unknown(gate, "the leads of the two sides could not be read")
+    sides = [(side.silent, side.silent + side.matured) for side in (trial.control, trial.treatment)]
+    shares = [silent / total if total else 0.0 for silent, total in sides]
+    uneven = trial.silent_p < rules.experiment.mismatch_p
+    sentence = (
+        f"{shares[1]:.1%} of the challenger's matured leads and {shares[0]:.1%} of the champion's are without an "
+        f"outcome (p = {trial.silent_p:.2g})"
+    )
+    if uneven:
+        sentence += "; the sides are not told alike, so nothing is concluded from them: find out why"
+    return Verdict(
+        gate=gate,
+        answer="fail" if uneven else "pass",
+        sentence=sentence,
+        value=shares[1] - shares[0],
+        threshold=rules.experiment.mismatch_p,
+        sample=sum(total for _, total in sides),
+        counts=False,
+    )
+
+
+def attention(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
+    """Whether the sales team gives both sides the same attention; the side that gets more converts more.
+
+    Two versions share one sales team. One that merely scores higher marks more leads high and takes the other's time.
+    """
+    gate, limit, trial = "attention", rules.gates.attention, evidence.experiment
+    if limit is None:
+        return None
+    if trial is None:
+        return unknown(gate, "the leads of the two sides could not be read")
+    control, treatment = trial.control, trial.treatment
+    if min(control.exposed, treatment.exposed) < ENOUGH_LEADS:
+        return unknown(gate, f"fewer than {ENOUGH_LEADS} leads on a side")
+    counted = [("marked high", control.high, treatment.high), ("contacted", control.contacted, treatment.contacted)]
+    told, uneven = [], False
+    for what, old, new in counted:
+        if what == "contacted" and not old + new:
+            continue  # nobody reports contacts
+        found = compare_arms(Arm(leads=control.exposed, conversions=old), Arm(leads=treatment.exposed, conversions=new))
+        told.append(f"{new / treatment.exposed:.1%} against {old / control.exposed:.1%} {what}")
+        apart = found.lift is None or abs(found.lift) > limit
+        uneven = uneven or (apart and found.p_value < rules.experiment.mismatch_p)
+    sentence = f"of the challenger's leads and the champion's: {', '.join(told)}"
+    if uneven:
+        sentence += (
+            "; one side takes the sales team's attention, so a difference in conversions says little of the ranking: "
+            "start another rollout with `priority: quantiles`"
+        )
+    return Verdict(
+        gate=gate,
+        answer="fail" if uneven else "pass",
+        sentence=sentence,
+        threshold=limit,
+        sample=control.exposed + treatment.exposed,
+        counts=False,
+    )
+
+
 def harmless(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
-    """Whether fewer leads convert with the challenger (guard; valid however often one looks)."""
-    gate, trial = "conversions", evidence.experiment
+    """Whether fewer leads convert with the challenger (guard; valid however often one looks).
+
+    Without outcomes of the challenger's own answers nothing is known of them, and it waits.
+    """
+    gate, trial, least = "conversions", evidence.experiment, rules.canary.min_matured
     if trial is None:
         return unknown(gate, "the leads of the two sides could not be read")
     if _mismatched(trial, rules):
@@ -43,6 +116,12 @@ def harmless(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
     harm = _harmed(gate, trial, rules)
     if harm:
         return harm
+    if trial.harm is None or trial.treatment.matured < least:
+        sentence = (
+            f"{trial.treatment.matured:,} of at least {least:,} of the challenger's leads have matured, and "
+            f"{trial.control.conversions + trial.treatment.conversions:,} of at least {MIN_CONVERSIONS} leads converted"
+        )
+        return unknown(gate, sentence)
     return Verdict(gate=gate, answer="pass", sentence=f"{_rates(trial)}; no sign of harm", sample=_matured(trial))
 
 
@@ -71,7 +150,11 @@ def deal_size(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
     trial, margin = evidence.experiment, rules.experiment.deal_size_margin
     if margin is None:
         return None
-    return _margin("deal size", trial.deal_size if trial else None, evidence, rules, margin, "smaller")
+    said = _margin("deal size", trial.deal_size if trial else None, evidence, rules, margin, "smaller")
+    if trial is None or trial.deal_size_ratio is None or trial.deal_size_p is None or said.interval is None:
+        return said
+    welch = f"; typical deals {trial.deal_size_ratio - 1:+.1%} (Welch on logarithms, p = {trial.deal_size_p:.2g})"
+    return replace(said, sentence=said.sentence + welch)
 
 
 def sales_cycle(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
@@ -79,7 +162,10 @@ def sales_cycle(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
     trial, margin = evidence.experiment, rules.experiment.days_to_close_margin
     if margin is None:
         return None
-    return _margin("days to close", trial.days_to_close if trial else None, evidence, rules, margin, "longer")
+    said = _margin("days to close", trial.days_to_close if trial else None, evidence, rules, margin, "longer")
+    if trial is None or trial.slower_p is None or said.interval is None:
+        return said
+    return replace(said, sentence=f"{said.sentence}; pace of conversions: p = {trial.slower_p:.2g} (log-rank)")
 
 
 def harmed_segments(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
@@ -102,23 +188,51 @@ def harmed_segments(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
 def trial_auc(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
     """The challenger's AUC on the leads of the test."""
     bar, trial, gate = rules.gates.ab_auc, evidence.experiment, "AUC in the test"
-    if bar is None or bar.at_least is None:
+    if bar is None:
         return None
     if trial is None or trial.auc is None:
         return unknown(gate, "too few matured leads")
-    figure, limit = trial.auc, bar.at_least
-    if bar.of == "champion":
-        champion = evidence.paired.champion.auc if evidence.paired else None
-        if champion is None:
-            return unknown(gate, "the champion's AUC is not known")
-        limit *= champion.value
-    assert figure.interval is not None
-    hopeless = figure.interval.high < limit
-    answer: Answer = "pass" if figure.value >= limit else "fail" if hopeless else "inconclusive"
-    sentence = f"{figure.value:.3f} ({figure.interval.low:.3f} to {figure.interval.high:.3f}), at least {limit:.3f}"
-    return Verdict(
-        gate=gate, answer=answer, sentence=sentence, value=figure.value, interval=figure.interval, threshold=limit
+    champion = evidence.paired.champion.auc if evidence.paired else None
+    return against(gate, trial.auc, bar, champion, _matured(trial), "{:.3f}")
+
+
+def sustained(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
+    """Whether leads still convert in stage full as they did on the champion's side of the A/B test (guard).
+
+    The two are of different weeks, so a loss holds the rollout and calls people; by itself it is not red.
+    """
+    gate, found, least = "sustained conversions", evidence.sustained, rules.full.min_matured
+    if found is None:
+        return unknown(gate, "the leads of the stage could not be read")
+    if found.now.matured < least or found.change is None or found.interval is None:
+        return unknown(gate, f"{found.now.matured:,} of at least {least:,} matured leads in stage full")
+    margin = rules.experiment.harm_margin
+    answer: Answer = "fail" if found.interval.high < -margin else "pass" if found.change >= -margin else "inconclusive"
+    sentence = (
+        f"{found.now.rate:.2%} now, {found.before.rate:.2%} on the champion's side of the test: {found.change:+.1%} "
+        f"({found.interval.low:+.1%} to {found.interval.high:+.1%}), {margin:.0%} less would be too much"
     )
+    return Verdict(
+        gate=gate,
+        answer=answer,
+        sentence=sentence,
+        value=found.change,
+        interval=found.interval,
+        threshold=-margin,
+        sample=found.now.matured,
+    )
+
+
+def sustained_auc(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
+    """The AUC of the scores in stage full."""
+    bar, gate = rules.gates.auc, "AUC in stage full"
+    if bar is None:
+        return None
+    found = evidence.sustained
+    if found is None or found.auc is None or found.now.matured < rules.full.min_matured:
+        return unknown(gate, "too few matured leads")
+    champion = evidence.paired.champion.auc if evidence.paired else None
+    return against(gate, found.auc, bar, champion, found.now.matured, "{:.3f}")
 
 
 def _final(gate: str, trial: ExperimentEvidence, alpha: float, min_lift: float) -> Verdict:
@@ -196,14 +310,14 @@ def _margin(  # noqa: PLR0917  # private
 
 
 def _mismatched(trial: ExperimentEvidence, rules: RolloutRules) -> bool:
-    return trial.ratio_p < rules.experiment.mismatch_p
+    return min(trial.ratio_p, trial.silent_p) < rules.experiment.mismatch_p
 
 
 def _blocked(gate: str) -> Verdict:
     return Verdict(
         gate=gate,
         answer="inconclusive",
-        sentence="nothing is concluded while the leads are split wrongly (sample ratio)",
+        sentence="nothing is concluded while one side lacks leads or outcomes (sample ratio, reported outcomes)",
     )
 
 

@@ -86,8 +86,12 @@ def live_of(route: Route, champion: Scored, challenger: Scored | None) -> Live:
     versions = [champion] if challenger is None else [champion, challenger]
     contract = contract_of([scored.card.lead for scored in versions])
     names = [feature.name for feature in contract.features]
-    first = _arm(champion, "champion", names)
-    second = None if challenger is None else _matched(_arm(challenger, "challenger", names), route)
+    first = _matched(_arm(champion, "champion", names), route.champion_high, route.champion_medium)
+    second = (
+        None
+        if challenger is None
+        else _matched(_arm(challenger, "challenger", names), route.challenger_high, route.challenger_medium)
+    )
     return Live(
         route=route,
         contract=contract,
@@ -114,11 +118,9 @@ def _arm(scored: Scored, variant: str, names: list[str]) -> Arm:
     )
 
 
-def _matched(challenger: Arm, route: Route) -> Arm:
+def _matched(arm: Arm, high: float | None, medium: float | None) -> Arm:
     """With the route's thresholds of priority, where it has some."""
-    high = challenger.high if route.challenger_high is None else route.challenger_high
-    medium = challenger.medium if route.challenger_medium is None else route.challenger_medium
-    return replace(challenger, high=high, medium=medium)
+    return replace(arm, high=arm.high if high is None else high, medium=arm.medium if medium is None else medium)
 
 
 def _picker(places: list[int]) -> Callable[[Values], Values]:

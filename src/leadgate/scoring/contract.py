@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -18,8 +18,16 @@ BATCH_LIMIT = 1_000
 """Largest number of leads, or of outcomes, in one request."""
 
 TextValue = Annotated[str, msgspec.Meta(max_length=10_000)]
+_TOLD = 300
+"""Characters of a fault that are repeated to who made it."""
+_LONGEST_NAME = 100
+"""Characters of an unknown field's name that are."""
+_LONGEST_CATEGORY = 100
+"""Characters of a text that may come again, as a lead's categories do."""
+
 LeadId = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern=r"^[^\x00]*$")]
-EventId = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[\x20-\x7e]*$")]
+EventId = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[\x20-\x7e]*$(?!\n)")]
+"""Becomes a header's value. Python's ``$`` is also before a last line feed; the look-ahead is a rule in JavaScript too."""
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 
 
@@ -129,16 +137,17 @@ class Contract:
     """Values as a JSON object by name."""
 
 
-def contract_of(schemas: Sequence[LeadSchema]) -> Contract:
+def contract_of(schemas: Sequence[LeadSchema], also: Iterable[str] = ()) -> Contract:
     """Make the request types of the versions that a route names, the champion's schema first.
 
-    Every feature that one of them declares may be sent; those that no model uses are ignored, so that a CRM can send
-    the whole lead. A feature that is not sent is missing. A name that is not declared is refused. Raises RefusedError
-    when two versions take different types under one name: no request could satisfy both.
+    Every feature that one of them declares may be sent, and those named in ``also``: what leadgate.yaml and other
+    versions declare, so that going back to a version refuses nobody. Those that no model uses are ignored, so that a
+    CRM can send the whole lead. A feature that is not sent is missing. A name that is not declared is refused. Raises
+    RefusedError when two versions take different types under one name: no request could satisfy both.
     """
     used = _used(schemas)
     taken = {feature.name for feature in used}
-    declared = {feature.name: feature for schema in schemas for feature in schema.features}
+    declared = dict.fromkeys([*(feature.name for schema in schemas for feature in schema.features), *also])
     unused = [name for name in declared if name not in taken]
     values = [(f"f{i}", _type(feature), None) for i, feature in enumerate(used)]
     ignored = [(f"g{i}", Any, None) for i, _ in enumerate(unused)]
@@ -224,15 +233,23 @@ def _decode(decoder: Any, body: bytes, known: list[str]) -> Any:
 
 
 def _bad_field(message: str, known: list[str]) -> BadRequestError:
-    """Msgspec's "what - at `path`" as a sentence and a path."""
-    what, _, at = message.partition(" - at `")
-    path = at.removesuffix("`") or "$"
-    unknown = re.search(r"unknown field `(.*)`", what)
+    """Msgspec's "what - at `path`" as a sentence and a path.
+
+    It repeats what was sent, which may be megabytes: cut before anything is done with it that takes time.
+    """
+    before, _, at = message.rpartition(" - at `$")
+    what, path = (before or message)[:_TOLD], f"${at.removesuffix('`')}"[:_TOLD] if before else "$"
+    unknown = re.search(r"unknown field `(.*)", what, re.DOTALL)
     if unknown:
-        near = difflib.get_close_matches(unknown.group(1), known, n=1, cutoff=0.5)
+        name = _cut(unknown.group(1).removesuffix("`"))
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        return BadRequestError(f"There is no field {unknown.group(1)!r}.{hint}", f"{path}.{unknown.group(1)}")
+        return BadRequestError(f"There is no field {name!r}.{hint}", f"{path}.{name}")
     return BadRequestError(f"{what}.", path)
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
 
 
 def _type(feature: Feature) -> Any:
@@ -256,7 +273,7 @@ def _reader(used: tuple[Feature, ...]) -> Callable[[Any, str], tuple[FeatureValu
             text = values[i]
             if text is not None:
                 try:
-                    values[i] = _clean(text)
+                    values[i] = (_clean_category if len(text) <= _LONGEST_CATEGORY else _clean)(text)
                 except ValueError as error:
                     raise BadRequestError(str(error), f"{where}.{used[i].name}") from error
         return tuple(values)
@@ -264,11 +281,13 @@ def _reader(used: tuple[Feature, ...]) -> Callable[[Any, str], tuple[FeatureValu
     return read
 
 
-@lru_cache(maxsize=4_096)  # a lead's categories repeat
 def _clean(text: str) -> str | None:
     if "\0" in text:
         raise ValueError("Text may not hold the character NUL.")
     return clean_text(text)
+
+
+_clean_category = lru_cache(maxsize=4_096)(_clean)
 
 
 def _writer(used: tuple[Feature, ...]) -> Callable[[tuple[FeatureValue, ...]], bytes]:

@@ -18,6 +18,8 @@ from leadgate.scoring.service import BusyError
 _COMMAND = (sys.executable, "-m", "leadgate", "rollout")
 _WAITING = 8
 """Acts that may wait for one another."""
+_URGENT = ("rollback", "reject", "pause", "step-back")
+"""Acts that wait for nobody: the way back is always open."""
 _LONGEST_S = 120.0
 _REFUSED = 2
 _MOVED_BACK = 3
@@ -41,12 +43,15 @@ class Desk:
         ``by`` is who acts; None: whoever runs the service. Raises BadRequestError with the status ``if_refused`` and
         the command's own sentence, BusyError, DatabaseDownError, TimeoutError; then nothing has changed.
         """
+        command = [verb, f"--project={self.project}", "--json", *arguments]
+        if verb in _URGENT:
+            return await self._run(command, by, if_refused)
         if self._waiting >= _WAITING:
             raise BusyError
         self._waiting += 1
         try:
             async with self._turn:
-                return await self._run([verb, f"--project={self.project}", "--json", *arguments], by, if_refused)
+                return await self._run(command, by, if_refused)
         finally:
             self._waiting -= 1
 

@@ -11,6 +11,7 @@ from leadgate.records import Outcome, Prediction
 from leadgate.scoring.folding import log_predictions
 from leadgate.storage.postgres.connection import database_down
 from leadgate.storage.postgres.idempotency import KnownAnswer, find_answer, remember_answer
+from leadgate.storage.postgres.measurements import Measurement, add_measurement
 from leadgate.storage.postgres.outcomes import Recorded, record_outcomes
 from leadgate.storage.postgres.partitions import ensure_partitions
 from leadgate.storage.postgres.predictions import LatestScore, latest_score
@@ -78,6 +79,14 @@ class ServingLog:
         try:
             with self._pool.connection() as connection:
                 return latest_score(connection, lead_id)
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            raise self._down(error) from error
+
+    def measure(self, measurement: Measurement) -> None:
+        """Write down what a worker did; the same again adds nothing."""
+        try:
+            with self._pool.connection() as connection:
+                add_measurement(connection, measurement)
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise self._down(error) from error
 

@@ -95,6 +95,7 @@ _HISTOGRAMS: dict[str, tuple[str, tuple[str, ...], Sequence[float]]] = {
 }
 _COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "leadgate_predictions": ("Answered scores", ("model_version", "variant", "priority")),
+    "leadgate_prediction_failures": ("Leads that a version failed to score", ("model_version", "variant")),
     "leadgate_shadow_failures": ("Shadow scores that failed or were too slow", ("shadow_version",)),
     "leadgate_outcomes": ("Recorded outcomes", ()),
     "leadgate_refusals": ("Requests that were refused", ("status",)),
@@ -127,6 +128,7 @@ class Metrics:
         self.shadow_difference = self._histograms["leadgate_shadow_difference"]
         self.request_seconds = self._histograms["leadgate_request_seconds"]
         self.predictions = self._counters["leadgate_predictions"]
+        self.prediction_failures = self._counters["leadgate_prediction_failures"]
         self.shadow_failures = self._counters["leadgate_shadow_failures"]
         self.outcomes = self._counters["leadgate_outcomes"]
         self.refusals = self._counters["leadgate_refusals"]

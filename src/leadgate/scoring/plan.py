@@ -22,6 +22,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 class WorkerPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker is told."""
 
+    start: str
+    """Names this start of the service; workers that come later in it are told the same."""
     slot: int
     """0, 1, 2: which of the workers it is."""
     workers: int

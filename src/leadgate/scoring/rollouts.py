@@ -151,6 +151,7 @@ _ACTS: tuple[tuple[str, type[Act] | type[Reasoned], str], ...] = (
     ("extend", Extend, "Give the stage more time"),
     ("pause", Act, "Let nothing go forward; what is red still comes back"),
     ("resume", Act, "End a pause"),
+    ("step-back", Reasoned, "From the canary back into the shadow"),
     ("reject", Reasoned, "Say no: the champion answers alone"),
     ("rollback", RollBack, "Go back to the old version, within a second"),
 )

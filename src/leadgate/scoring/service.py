@@ -85,7 +85,11 @@ class Service:
         """Score a lead, and its shadow, on a route whose versions are all compiled; nothing is written yet."""
         arm = live.arm_of(lead.lead_id)
         started = perf_counter()
-        score = arm.score(lead.values)
+        try:
+            score = _probability(arm.score(lead.values))
+        except Exception:
+            self.metrics.prediction_failures.add((arm.version, arm.variant))
+            raise
         took = (perf_counter() - started) * 1000
         other = live.beside(arm)
         shadow = None if other is None else self._shadow_now(other, arm, lead, score)
@@ -107,7 +111,12 @@ class Service:
         scores = [math.nan] * len(leads)
         started = perf_counter()
         for arm, places in sides:
-            _put(scores, places, await self._score_many(arm, [leads[i] for i in places]))
+            try:
+                found = await self._score_many(arm, [leads[i] for i in places])
+                _put(scores, places, [_probability(score) for score in found])
+            except Exception:
+                self.metrics.prediction_failures.add((arm.version, arm.variant), len(places))
+                raise
         took = (perf_counter() - started) * 1000
         shadows: list[float | None] = [None] * len(leads)
         for arm, places in sides:
@@ -124,9 +133,7 @@ class Service:
     def _shadow_now(self, shadow: Arm, arm: Arm, lead: LeadIn, score: float) -> float | None:
         """A score that nobody is told; whatever goes wrong here, the answer is as it would have been."""
         try:
-            found = shadow.score(lead.values)
-            if not 0.0 <= found <= 1.0:
-                raise ValueError("a shadow score is no probability")  # noqa: TRY301  # one place that counts failures
+            found = _probability(shadow.score(lead.values))
         except Exception as error:  # noqa: BLE001  # see above
             self.metrics.shadow_failures.add((shadow.version,))
             log.warning("shadow failed", extra={"shadow_version": shadow.version, "reason": repr(error)})
@@ -159,11 +166,10 @@ class Service:
         """Scores that nobody is told; whatever goes wrong here, the answer is as it would have been."""
         try:
             if shadow.compiled:
-                found = await self._score_many(shadow, leads)
+                made = await self._score_many(shadow, leads)
             else:
-                found = await asyncio.wait_for(self.library.score(shadow, leads), _SHADOW_WAIT_S)
-            if not all(0.0 <= score <= 1.0 for score in found):
-                raise ValueError("a shadow score is no probability")  # noqa: TRY301  # one place that counts failures
+                made = await asyncio.wait_for(self.library.score(shadow, leads), _SHADOW_WAIT_S)
+            found = [_probability(score) for score in made]
         except Exception as error:  # noqa: BLE001  # see above
             self.metrics.shadow_failures.add((shadow.version,), len(leads))
             log.warning("shadow failed", extra={"shadow_version": shadow.version, "reason": repr(error)})
@@ -171,6 +177,13 @@ class Service:
         for own, other in zip(scores, found, strict=True):
             self.metrics.shadow_difference.observe((arm.version, shadow.version), abs(own - other))
         return found
+
+
+def _probability(score: float) -> float:
+    """The same; no lead is answered with anything else, and nothing else is logged."""
+    if not 0.0 <= score <= 1.0:
+        raise ValueError(f"a score is no probability: {score!r}")
+    return score
 
 
 def _put(into: list[Any], places: Sequence[int], values: Sequence[float | None]) -> None:

@@ -22,6 +22,7 @@ from leadgate.scoring.desk import Desk
 from leadgate.scoring.drainer import spool_state
 from leadgate.scoring.keys import Keyring
 from leadgate.scoring.log import ServingLog
+from leadgate.scoring.measuring import Recorder
 from leadgate.scoring.metrics import Metrics
 from leadgate.scoring.parent import tell_ready
 from leadgate.scoring.plan import ChildPlan, WorkerPlan
@@ -111,7 +112,8 @@ class _Server:
         watch.start()
         if self._service.live.compiled and Connection.has_short_way:
             await warm_connection(service, self._uvicorn.config)
-        ticking = asyncio.create_task(self._tick())
+        recorder = Recorder(service, start=plan.start, worker=str(plan.slot))
+        ticking = asyncio.create_task(self._tick(recorder))
         # What was loaded so far stays: the collector need not look at it again and again while requests wait.
         gc.collect()
         gc.freeze()
@@ -122,21 +124,23 @@ class _Server:
         ticking.cancel()
         watch.stop()
         await service.spool.close()
+        await recorder.close()
         await asyncio.to_thread(service.log.close)
 
-    async def _tick(self) -> None:
+    async def _tick(self, recorder: Recorder) -> None:
         sweeper = Sweeper(self._plan.limits.request_s)
         turn = 0
         while True:
             await asyncio.sleep(_TICK_S)
-            self._service.spool.tick()
             turn += 1
-            if turn % 10 == 0:
-                try:
+            try:
+                self._service.spool.tick()
+                recorder.tick()
+                if turn % 10 == 0:
                     sweeper.sweep(self._uvicorn.server_state.connections)
                     self._measure()
-                except Exception:  # one bad turn must not end all turns
-                    log.exception("tick failed")
+            except Exception:  # one bad turn must not end all turns
+                log.exception("tick failed")
 
     def _measure(self) -> None:
         service = self._service

@@ -8,13 +8,16 @@ import typer
 from leadgate.app.cli.options import HERE, AsJson, ProjectDir
 from leadgate.app.cli.output import console, moment, print_json, print_table
 from leadgate.app.wire import open_home
+from leadgate.errors import RefusedError
+
+_BEST = 10
 
 app = typer.Typer(help="Record how helpful sales people find the scores.", no_args_is_help=True)
 
 
 @app.command()
 def add(
-    rating: Annotated[float, typer.Option(min=0, max=10, help="0, useless, to 10.")],
+    rating: Annotated[float, typer.Option(help="0, useless, to 10.")],
     project: ProjectDir = HERE,
     by: Annotated[str | None, typer.Option(help="Who says so.", show_default="the author")] = None,
     version: Annotated[str | None, typer.Option(help="Of which version.", show_default="the scores as a whole")] = None,
@@ -23,6 +26,8 @@ def add(
     """Add a rating; the A/B test of a rollout asks for a mean of at least 8."""
     from leadgate.storage.postgres.ratings import Rating, add_rating  # noqa: PLC0415
 
+    if not 0 <= rating <= _BEST:
+        raise RefusedError(f"A rating lies between 0 and {_BEST}, not at {rating:g}.")
     home = open_home(project)
     now = home.clock()
     given = Rating(

@@ -7,6 +7,7 @@ import typer
 from leadgate.app.cli.options import HERE, AsJson, ProjectDir
 from leadgate.app.cli.output import console, errors, moment, print_json, print_table, share
 from leadgate.app.wire import open_home
+from leadgate.errors import RefusedError
 
 if TYPE_CHECKING:
     from leadgate.app.rollouts import Moved
@@ -22,6 +23,8 @@ app = typer.Typer(
 
 Comment = Annotated[str, typer.Option("--comment", "-m", help="Why; kept with the act for good.", show_default=False)]
 By = Annotated[str | None, typer.Option(help="Who acts.", show_default="LEADGATE_AUTHOR, git's user.name")]
+
+_LONGEST_EXTENSION = 365
 
 ROLLED_BACK = 3
 """Exit code of an evaluation that brought the challenger back."""
@@ -181,12 +184,14 @@ def reject(
 @app.command()
 def extend(
     project: ProjectDir = HERE,
-    days: Annotated[float, typer.Option(min=0.1, help="How long.", show_default="rollout.extension_days")] = 0.0,
+    days: Annotated[float, typer.Option(help="How long.", show_default="rollout.extension_days")] = 0.0,
     comment: Comment = "more time",
     by: By = None,
     as_json: AsJson = False,
 ) -> None:
     """Give the stage more time."""
+    if not 0 <= days <= _LONGEST_EXTENSION:
+        raise RefusedError(f"A stage is extended by up to {_LONGEST_EXTENSION} days, not by {days:g}.")
     _do(project, "extend", comment=comment, by=by, days=days, as_json=as_json)
 
 
@@ -206,6 +211,17 @@ def resume(project: ProjectDir = HERE, comment: Comment = "resumed", by: By = No
 def advance(project: ProjectDir = HERE, comment: Comment = "by hand", by: By = None, as_json: AsJson = False) -> None:
     """Go to the next stage now, if every gate passes; a person cannot push a challenger past them."""
     _do(project, "advance", comment=comment, by=by, as_json=as_json)
+
+
+@app.command("step-back")
+def step_back(
+    project: ProjectDir = HERE,
+    comment: Comment = ...,  # type: ignore[assignment]  # as above
+    by: By = None,
+    as_json: AsJson = False,
+) -> None:
+    """From the canary back into the shadow, where the challenger answers nobody and can be looked at in peace."""
+    _do(project, "step_back", comment=comment, by=by, as_json=as_json)
 
 
 @app.command()

@@ -83,7 +83,7 @@ def set_(
 
 def put_in_force(home: Home, route: "Route", *, as_json: bool) -> None:
     """Tell of a route that was just changed, and let the registry's aliases follow."""
-    from leadgate.app.routing import follow_route  # noqa: PLC0415
+    from leadgate.app.rollouts import reconcile  # noqa: PLC0415
 
     if as_json:
         print_json(route)
@@ -96,6 +96,6 @@ def put_in_force(home: Home, route: "Route", *, as_json: bool) -> None:
             markup=False,
             soft_wrap=True,
         )
-    why = follow_route(home, route)
+    why = reconcile(home)
     if why:
         errors.print(f"The route holds, but the registry's aliases do not follow it: {why}", markup=False)

@@ -52,16 +52,16 @@ def first_predictions(
 ) -> "pl.DataFrame":
     """The first prediction of each lead in a span and from a route on; ``versions`` are champion and challenger.
 
-    Columns: lead_id, scored_at (UTC), route_epoch, variant, priority, champion_score and challenger_score (null where
-    the version did not score it), and one for each of ``segments``, at most four features.
+    Columns: lead_id, scored_at (UTC), route_epoch, variant, priority, contacted (by the sales team, after it),
+    champion_score and challenger_score (null where the version did not score it), and one for each of ``segments``, at
+    most ``SEGMENTS`` features: ``segment_column`` names it.
     """
     import polars as pl  # noqa: PLC0415  # serving never needs it
 
     from leadgate.storage.postgres.frames import copy_frame  # noqa: PLC0415
 
-    names = [*segments[:SEGMENTS], *[""] * (SEGMENTS - len(segments[:SEGMENTS]))]
-    slots = {f"segment_{i + 1}": name for i, name in enumerate(names)}
-    frame = copy_frame(
+    slots = {segment_column(i): "".join(segments[i : i + 1]) for i in range(SEGMENTS)}
+    return copy_frame(
         connection,
         "exposures",
         "first_predictions",
@@ -80,14 +80,17 @@ def first_predictions(
             "route_epoch": pl.Int64(),
             "variant": pl.String(),
             "priority": pl.String(),
+            "contacted": pl.Boolean(),
             "champion_score": pl.Float64(),
             "challenger_score": pl.Float64(),
             **{slot: pl.String() for slot in slots},
         },
     )
-    return frame.drop(slot for slot, name in slots.items() if not name).rename(
-        {slot: name for slot, name in slots.items() if name}
-    )
+
+
+def segment_column(place: int) -> str:
+    """The column of the segment at a place, from 0 on."""
+    return f"segment_{place + 1}"
 
 
 def leads_of_routes(

@@ -1,7 +1,7 @@
 """What the workers of the service did in spans of time."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 from psycopg.types.json import Jsonb
@@ -22,15 +22,23 @@ class Measurement:
     since: datetime
     until: datetime
     requests: int
-    """Answered with anything."""
+    """For scores, answered with anything."""
     failures: int
-    """Answered with 5xx."""
+    """Of these, answered with 5xx."""
     busy_s: float
     """Processor time."""
     peak_memory_bytes: int
     """Resident, since the worker began."""
     latencies: Mapping[str, Buckets]
     """Of /predict, by variant."""
+    answers_by_variant: Mapping[str, int] = field(default_factory=dict)
+    """Leads that a variant's version scored for a caller, in batches too."""
+    failures_by_variant: Mapping[str, int] = field(default_factory=dict)
+    """Leads that a variant's version failed to score."""
+    shadow_asked: int = 0
+    """Scores that were asked for beside an answer."""
+    shadow_failed: int = 0
+    """Of these, the ones that failed or were too slow."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +58,24 @@ class ServiceUse:
     """Upper edges of the latencies' buckets, in seconds."""
     latencies: Mapping[str, tuple[int, ...]]
     """Counts by variant, one more than edges."""
+    answers_by_variant: Mapping[str, int]
+    """Leads that a variant's version scored for a caller, in batches too."""
+    failures_by_variant: Mapping[str, int]
+    """Leads that a variant's version failed to score."""
+    shadow_asked: int
+    """Scores that were asked for beside an answer."""
+    shadow_failed: int
+    """Of these, the ones that failed or were too slow."""
 
 
 def add_measurement(connection: Connection, measurement: Measurement) -> None:
     """Write a span down; the same again adds nothing."""
-    values = {**asdict(measurement), "latencies": Jsonb({k: list(v) for k, v in measurement.latencies.items()})}
+    values = {
+        **asdict(measurement),
+        "latencies": Jsonb({k: list(v) for k, v in measurement.latencies.items()}),
+        "answers_by_variant": Jsonb(dict(measurement.answers_by_variant)),
+        "failures_by_variant": Jsonb(dict(measurement.failures_by_variant)),
+    }
     connection.execute(statement("measurements", "add_measurement"), values)
 
 
@@ -65,6 +86,7 @@ def service_use(connection: Connection, *, since: datetime, until: datetime) -> 
     if row is None or row[0] is None:
         return None
     edges, counts = _latencies(connection, span)
+    leads = _leads_by_variant(connection, span)
     return ServiceUse(
         since=row[0],
         until=row[1],
@@ -72,9 +94,13 @@ def service_use(connection: Connection, *, since: datetime, until: datetime) -> 
         failures=row[3],
         busy_s=row[4],
         peak_memory_bytes=row[5],
-        workers=max(1.0, float(row[7]) / max(1.0, (row[1] - row[0]).total_seconds())),
+        workers=max(1.0, float(row[6]) / max(1.0, (row[1] - row[0]).total_seconds())),
         edges=edges,
         latencies=counts,
+        answers_by_variant=leads["answers"],
+        failures_by_variant=leads["failures"],
+        shadow_asked=row[7],
+        shadow_failed=row[8],
     )
 
 
@@ -88,3 +114,10 @@ def _latencies(
         counts.setdefault(variant, []).append(count)
     known = next(iter(edges.values()), [None])
     return tuple(edge for edge in known if edge is not None), {name: tuple(found) for name, found in counts.items()}
+
+
+def _leads_by_variant(connection: Connection, span: Mapping[str, datetime]) -> dict[str, dict[str, int]]:
+    leads: dict[str, dict[str, int]] = {"answers": {}, "failures": {}}
+    for side, variant, count in connection.execute(statement("measurements", "leads_by_variant"), span).fetchall():
+        leads[side][variant] = count
+    return leads

@@ -32,6 +32,8 @@ class RatingFigures:
     """None without any."""
     deviation: float | None
     """Standard deviation; None with fewer than two."""
+    raters: int
+    """People who gave them."""
 
 
 def add_rating(connection: Connection, rating: Rating) -> None:
@@ -39,12 +41,14 @@ def add_rating(connection: Connection, rating: Rating) -> None:
     connection.execute(statement("ratings", "add_rating"), asdict(rating))
 
 
-def rating_figures(connection: Connection, *, model_name: str, since: datetime, until: datetime) -> RatingFigures:
-    """Number, mean and spread of the ratings between two times."""
-    values = {"model_name": model_name, "since": since, "until": until}
+def rating_figures(
+    connection: Connection, *, model_name: str, since: datetime, until: datetime, model_version: str | None = None
+) -> RatingFigures:
+    """Number, mean and spread of the ratings between two times; of one version, and of the scores as a whole."""
+    values = {"model_name": model_name, "since": since, "until": until, "model_version": model_version}
     row = connection.execute(statement("ratings", "rating_figures"), values).fetchone()
     assert row is not None
-    return RatingFigures(count=row[0], mean=row[1], deviation=row[2])
+    return RatingFigures(count=row[0], mean=row[1], deviation=row[2], raters=row[3])
 
 
 def ratings_of(connection: Connection, model_name: str, *, since: datetime, most: int = 100) -> list[Rating]:

@@ -174,6 +174,23 @@ def judgements_of(connection: Connection, rollout_id: int, *, most: int = 1_000_
         return cursor.execute(statement("rollouts", "evidence_of"), {"rollout_id": rollout_id, "most": most}).fetchall()
 
 
+def first_test(connection: Connection, rollout_id: int, since: datetime) -> str | None:
+    """The planned test of the A/B test that began at ``since``, as it was first recorded (JSON); None before that."""
+    row = connection.execute(statement("rollouts", "first_test"), {"rollout_id": rollout_id, "since": since}).fetchone()
+    return row[0] if row else None
+
+
+def last_evidence(connection: Connection, rollout_id: int) -> int | None:
+    """The number of what a rollout was last judged by; None before that."""
+    row = connection.execute(statement("rollouts", "last_evidence"), {"rollout_id": rollout_id}).fetchone()
+    return row[0] if row else None
+
+
+def set_design(connection: Connection, rollout_id: int, design: Mapping[str, Any]) -> None:
+    """Give a rollout the plan of its experiment, where none could be made when it started."""
+    connection.execute(statement("rollouts", "set_design"), {"rollout_id": rollout_id, "design": Jsonb(dict(design))})
+
+
 def add_sign_off(connection: Connection, rollout_id: int, given: SignOff) -> None:
     """Write down a person's approval."""
     connection.execute(statement("rollouts", "add_approval"), {"rollout_id": rollout_id, **asdict(given)})

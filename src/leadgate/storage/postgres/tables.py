@@ -120,6 +120,8 @@ routes = Table(
     Column("reason", Text, nullable=False),
     Column("challenger_high", Double, comment="its priority is high above this score; null: as its card says"),
     Column("challenger_medium", Double, comment="medium above this score; null: as its card says"),
+    Column("champion_high", Double, comment="the champion's priority is high above this score; null: as its card says"),
+    Column("champion_medium", Double, comment="medium above this score; null: as its card says"),
     CheckConstraint("stage IN ('full', 'shadow', 'canary', 'ab_test')", name="stage_known"),
     CheckConstraint("share BETWEEN 0 AND 10000", name="share_in_buckets"),
     CheckConstraint(
@@ -173,6 +175,16 @@ lead_outcomes = Table(
     CheckConstraint("days_to_close >= 0", name="days_to_close_not_negative"),
     Index(None, "lead_id", "outcome_id"),
     comment="append-only: a correction is a new row, the last one recorded counts",
+)
+
+lead_contacts = Table(
+    "lead_contacts",
+    metadata,
+    Column("lead_id", Text, primary_key=True),
+    Column("contacted_at", Time, primary_key=True),
+    Column("recorded_at", Time, nullable=False),
+    Column("source", Text, nullable=False),
+    comment="append-only: when the sales team was in touch with a lead",
 )
 
 rollouts = Table(
@@ -297,11 +309,15 @@ service_measurements = Table(
     Column("worker", Text, primary_key=True),
     Column("until", Time, primary_key=True),
     Column("since", Time, nullable=False),
-    Column("requests", BigInteger, nullable=False, comment="answered with anything"),
-    Column("failures", BigInteger, nullable=False, comment="answered with 5xx"),
+    Column("requests", BigInteger, nullable=False, comment="for scores, answered with anything"),
+    Column("failures", BigInteger, nullable=False, comment="of these, answered with 5xx"),
     Column("busy_s", Double, nullable=False, comment="processor time"),
     Column("peak_memory_bytes", BigInteger, nullable=False, comment="resident, since the worker began"),
     Column("latencies", JSONB, nullable=False, comment="counts of /predict by upper edge in seconds, by variant"),
+    Column("answers_by_variant", JSONB, nullable=False, comment="leads that a variant's version scored for a caller"),
+    Column("failures_by_variant", JSONB, nullable=False, comment="leads that a variant's version failed to score"),
+    Column("shadow_asked", BigInteger, nullable=False, comment="scores that were asked for beside an answer"),
+    Column("shadow_failed", BigInteger, nullable=False, comment="of these, the ones that failed or were too slow"),
     Index(None, "until"),
     comment="append-only: what each worker did in a span of time",
 )

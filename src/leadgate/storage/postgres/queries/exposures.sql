@@ -7,6 +7,11 @@ COPY (
            route_epoch,
            variant,
            priority,
+           EXISTS (
+               SELECT FROM leadgate.lead_contacts AS contact
+               WHERE contact.lead_id = log.lead_id AND contact.contacted_at >= log.scored_at
+                     AND contact.recorded_at <= %(until)s
+           ) AS contacted,
            CASE WHEN model_version = %(champion)s THEN predicted_score
                 WHEN shadow_version = %(champion)s THEN shadow_score END AS champion_score,
            CASE WHEN model_version = %(challenger)s THEN predicted_score
@@ -15,7 +20,7 @@ COPY (
            features ->> %(segment_2)s AS segment_2,
            features ->> %(segment_3)s AS segment_3,
            features ->> %(segment_4)s AS segment_4
-    FROM leadgate.prediction_logs
+    FROM leadgate.prediction_logs AS log
     WHERE model_name = %(model_name)s AND scored_at >= %(since)s AND scored_at <= %(until)s
           AND route_epoch >= %(since_epoch)s
     ORDER BY lead_id, scored_at, prediction_id

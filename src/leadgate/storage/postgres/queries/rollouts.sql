@@ -89,3 +89,18 @@ SELECT EXISTS (
     SELECT FROM leadgate.events
     WHERE kind = %(kind)s AND subject = %(subject)s AND happened_at >= %(since)s
 )
+
+-- first_test
+-- The planned test of a stage, as the first evaluation that could make it recorded it.
+SELECT (evidence #> '{experiment,test}')::text
+FROM leadgate.rollout_evidence
+WHERE rollout_id = %(rollout_id)s AND gathered_at >= %(since)s
+      AND jsonb_typeof(evidence #> '{experiment,test}') = 'object' AND evidence #>> '{state,stage}' = 'ab_test'
+ORDER BY evidence_id
+LIMIT 1
+
+-- last_evidence
+SELECT max(evidence_id) FROM leadgate.rollout_evidence WHERE rollout_id = %(rollout_id)s
+
+-- set_design
+UPDATE leadgate.rollouts SET design = %(design)s WHERE rollout_id = %(rollout_id)s AND design IS NULL

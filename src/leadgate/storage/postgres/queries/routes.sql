@@ -1,6 +1,6 @@
 -- present_route
 SELECT model_name, epoch, stage, champion, champion_digest, challenger, challenger_digest, share, salt,
-       challenger_high, challenger_medium, changed_at, changed_by, reason
+       challenger_high, challenger_medium, champion_high, champion_medium, changed_at, changed_by, reason
 FROM leadgate.routes
 WHERE model_name = %(model_name)s
 ORDER BY epoch DESC
@@ -8,7 +8,7 @@ LIMIT 1
 
 -- routes_of
 SELECT model_name, epoch, stage, champion, champion_digest, challenger, challenger_digest, share, salt,
-       challenger_high, challenger_medium, changed_at, changed_by, reason
+       challenger_high, challenger_medium, champion_high, champion_medium, changed_at, changed_by, reason
 FROM leadgate.routes
 WHERE model_name = %(model_name)s
 ORDER BY epoch DESC
@@ -17,11 +17,11 @@ LIMIT %(most)s
 -- add_route
 INSERT INTO leadgate.routes
     (model_name, epoch, stage, champion, champion_digest, challenger, challenger_digest, share, salt,
-     challenger_high, challenger_medium, changed_at, changed_by, reason)
+     challenger_high, challenger_medium, champion_high, champion_medium, changed_at, changed_by, reason)
 VALUES
     (%(model_name)s, %(epoch)s, %(stage)s, %(champion)s, %(champion_digest)s, %(challenger)s,
      %(challenger_digest)s, %(share)s, %(salt)s, %(challenger_high)s, %(challenger_medium)s,
-     %(changed_at)s, %(changed_by)s, %(reason)s)
+     %(champion_high)s, %(champion_medium)s, %(changed_at)s, %(changed_by)s, %(reason)s)
 ON CONFLICT DO NOTHING
 
 -- tell_workers

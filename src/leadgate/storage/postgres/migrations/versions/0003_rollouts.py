@@ -138,8 +138,8 @@ def _create_service_measurements() -> None:
         sa.Column("worker", sa.Text(), nullable=False),
         sa.Column("until", sa.DateTime(timezone=True), nullable=False),
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("requests", sa.BigInteger(), nullable=False, comment="answered with anything"),
-        sa.Column("failures", sa.BigInteger(), nullable=False, comment="answered with 5xx"),
+        sa.Column("requests", sa.BigInteger(), nullable=False, comment="for scores, answered with anything"),
+        sa.Column("failures", sa.BigInteger(), nullable=False, comment="of these, answered with 5xx"),
         sa.Column("busy_s", sa.Double(), nullable=False, comment="processor time"),
         sa.Column("peak_memory_bytes", sa.BigInteger(), nullable=False, comment="resident, since the worker began"),
         sa.Column(
@@ -147,6 +147,27 @@ def _create_service_measurements() -> None:
             postgresql.JSONB(astext_type=sa.Text()),
             nullable=False,
             comment="counts of /predict by upper edge in seconds, by variant",
+        ),
+        sa.Column(
+            "answers_by_variant",
+            postgresql.JSONB(astext_type=sa.Text()),
+            nullable=False,
+            comment="leads that a variant's version scored for a caller",
+        ),
+        sa.Column(
+            "failures_by_variant",
+            postgresql.JSONB(astext_type=sa.Text()),
+            nullable=False,
+            comment="leads that a variant's version failed to score",
+        ),
+        sa.Column(
+            "shadow_asked", sa.BigInteger(), nullable=False, comment="scores that were asked for beside an answer"
+        ),
+        sa.Column(
+            "shadow_failed",
+            sa.BigInteger(),
+            nullable=False,
+            comment="of these, the ones that failed or were too slow",
         ),
         sa.PrimaryKeyConstraint("service", "worker", "until", name=op.f("service_measurements_pkey")),
         schema="leadgate",

@@ -1,0 +1,18 @@
+"""When the sales team was in touch with leads."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+
+from leadgate.records import Contact
+from leadgate.storage.postgres.connection import Connection, statement
+
+
+def record_contacts(connection: Connection, contacts: Sequence[Contact], recorded_at: datetime) -> int:
+    """Write contacts down, all or none; gives how many were news. The same again adds nothing."""
+    if not contacts:
+        return 0
+    values = [{**asdict(contact), "recorded_at": recorded_at} for contact in contacts]
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.executemany(statement("contacts", "add_contact"), values)
+        return max(0, cursor.rowcount)
