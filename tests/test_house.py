@@ -26,6 +26,7 @@ SHELL = {
     "outcomes/delivery.py",
     "outcomes/performance.py",
     "models/bundles.py",
+    "monitoring/watch.py",
     "rollout/controller.py",
     "rollout/moving.py",
     "rollout/reading.py",

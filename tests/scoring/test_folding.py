@@ -10,12 +10,12 @@ import numpy as np
 import psycopg
 import pytest
 
-from leadgate.app.profiling import profile_between
 from leadgate.leads.baselines import Baseline, Quality, baseline_to_bytes
 from leadgate.leads.layout import SCORE_EDGES, layout_of
 from leadgate.leads.profiles import Profile
 from leadgate.leads.schema import Feature, FeatureType
 from leadgate.leads.summing import profile_columns
+from leadgate.monitoring.watch import profile_of
 from leadgate.records import Prediction
 from leadgate.scoring.drainer import Drainer
 from leadgate.scoring.folding import Folder, log_predictions, rebuild_hours, tidy_hours
@@ -98,7 +98,7 @@ def segment(folder: Path, name: str, predictions: Sequence[Prediction]) -> None:
 def profile(url: str, version: str = "1", baseline: Baseline | None = BASELINE) -> Profile | None:
     """Everything that was folded for a version."""
     with connect(url) as connection:
-        return profile_between(
+        return profile_of(
             connection, NAME, version, baseline, since=NOW - timedelta(days=9), until=NOW + timedelta(days=9)
         )
 

@@ -8,14 +8,14 @@ from hashlib import sha256
 from leadgate.app.wire import Home
 from leadgate.errors import RefusedError
 from leadgate.leads.baselines import Baseline, baseline_from_bytes
-from leadgate.leads.layout import LATENCY_EDGES, NO_LAYOUT, SCORE_EDGES
-from leadgate.leads.profile_bytes import profile_from_bytes
-from leadgate.leads.profiles import Floats, Numeric, Profile, add_profiles
+from leadgate.leads.layout import LATENCY_EDGES, SCORE_EDGES
+from leadgate.leads.profiles import Floats, Numeric, Profile
 from leadgate.models.registry import Version
+from leadgate.monitoring.watch import profile_of
 from leadgate.scoring.folding import HOUR, rebuild_hours, tidy_hours
 from leadgate.stats.distances import quantile
 from leadgate.storage.postgres.connection import Connection
-from leadgate.storage.postgres.profiles import find_baseline, hours_between, parts_between, publish_baseline, published
+from leadgate.storage.postgres.profiles import find_baseline, hours_between, publish_baseline, published
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -107,30 +107,10 @@ def show(home: Home, *, version: str | None, since: datetime | None, feature: st
         which = version or _last_version(connection, home.project.name, start, until)
         content = find_baseline(connection, home.project.name, which)
         baseline = None if content is None else baseline_from_bytes(content)
-        profile = profile_between(connection, home.project.name, which, baseline, since=start, until=until)
+        profile = profile_of(connection, home.project.name, which, baseline, since=start, until=until)
     if profile is None:
         raise RefusedError(f"Version {which} has no prediction between {start:%Y-%m-%d %H:%M} and now (UTC).")
     return _shown(which, start, until, profile, baseline, feature)
-
-
-def profile_between(
-    connection: Connection,
-    model_name: str,
-    version: str,
-    baseline: Baseline | None,
-    *,
-    since: datetime,
-    until: datetime,
-) -> Profile | None:
-    """The sum of a version's hours; without a baseline that of scores and latencies alone. None without any."""
-    layout = NO_LAYOUT if baseline is None else baseline.layout
-    digest = "" if baseline is None else layout.digest
-    found: Profile | None = None
-    for part in parts_between(connection, model_name, since=since, until=until, version=version):
-        if part.layout == digest:
-            profile = profile_from_bytes(part.payload, layout)
-            found = profile if found is None else add_profiles(layout, found, profile)
-    return found
 
 
 def _last_version(connection: Connection, model_name: str, since: datetime, until: datetime) -> str:

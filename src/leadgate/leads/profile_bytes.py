@@ -104,6 +104,11 @@ def profile_from_bytes(content: bytes, layout: Layout) -> Profile:
     )
 
 
+def scored_until(content: bytes) -> datetime | None:
+    """When the last prediction of a profile was made, whatever its layout."""
+    return _moment(_decode_profile(zlib.decompress(content)).last_at)
+
+
 def counts_to_bytes(counts: Counts) -> tuple[bytes, bytes, int]:
     """Places, numbers, and which type the numbers have."""
     full = np.flatnonzero(counts)
