@@ -73,8 +73,9 @@ def _on_logits(value: float, variance: float, rarer: float) -> Interval:
 def calibration_of_counts(won: Counts, lost: Counts, middles: Floats, groups: int = 10) -> BinnedCalibration | None:
     """Expected calibration error over groups of neighbouring bins of nearly equal numbers; None without leads.
 
-    ``middles`` is the score of each bin. The interval is that of a sum of independent proportions, less what pure
-    chance adds: the mean distance of a proportion from its truth, sqrt(2 p (1 - p) / (pi n)).
+    ``middles`` is the score of each bin. Chance alone puts a proportion at a mean distance of sqrt(2 p (1 - p) / (pi n))
+    from its truth (``by_chance``). The interval is that of a sum of independent proportions; its lower end is less what
+    chance adds to distances as large as those that were seen: much to small ones, nothing to large ones.
     """
     leads = np.asarray(won + lost, dtype=np.float64)
     n = float(leads.sum())
@@ -84,10 +85,10 @@ def calibration_of_counts(won: Counts, lost: Counts, middles: Floats, groups: in
     size, wins, sums = (np.bincount(group, weights=w, minlength=groups) for w in (leads, won, leads * middles))
     size, wins, sums = (part[size > 0] for part in (size, wins, sums))
     share, rate, score = size / n, wins / size, sums / size
-    noise = np.sqrt(np.maximum(score * (1 - score), 0.0) / size)
-    error, by_chance = float((share * np.abs(score - rate)).sum()), float(sqrt(2 / np.pi) * (share * noise).sum())
+    noise, apart = np.sqrt(np.maximum(score * (1 - score), 0.0) / size), np.abs(score - rate)
+    error, by_chance = float((share * apart).sum()), float(sqrt(2 / np.pi) * (share * noise).sum())
     half = Z95 * sqrt(float((share**2 * np.maximum(rate * (1 - rate), 1 / size) / size).sum()))
-    centre = max(0.0, error - by_chance)
+    centre = max(0.0, error - float((share * _added_by_chance(apart, noise)).sum()))
     return BinnedCalibration(
         error=error,
         by_chance=by_chance,
@@ -95,6 +96,15 @@ def calibration_of_counts(won: Counts, lost: Counts, middles: Floats, groups: in
         mean_score=float((leads * middles).sum() / n),
         rate=float(won.sum() / n),
     )
+
+
+def _added_by_chance(apart: Floats, noise: Floats) -> Floats:
+    """How much larger than ``apart`` a distance is on average when noise is added: the mean of a folded normal."""
+    from scipy.special import ndtr  # noqa: PLC0415
+
+    ratio = apart / np.maximum(noise, 1e-12)
+    mean = noise * sqrt(2 / np.pi) * np.exp(-(ratio**2) / 2) + apart * (1 - 2 * ndtr(-ratio))
+    return np.asarray(mean - apart)
 
 
 def correlation_of_counts(won: Counts, lost: Counts, middles: Floats) -> float | None:
