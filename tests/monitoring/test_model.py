@@ -74,9 +74,9 @@ def test_half_the_conversions_are_told_as_calibration_and_conversion() -> None:
 
 
 def test_few_outcomes_are_not_enough() -> None:
-    """A hundred matured leads, or no conversion among them: nothing is said of the ranking."""
-    scores, rng = sample(100, 3)
-    found = quality(BASELINE, matured(scores, rng.random(100) < scores), RULES, "champion")
+    """Ninety matured leads, or no conversion among a thousand: nothing is said of the ranking."""
+    scores, rng = sample(90, 3)
+    found = quality(BASELINE, matured(scores, rng.random(90) < scores), RULES, "champion")
     assert {f.severity for f in found} == {"unknown"}
     scores, _ = sample(1_000, 4)
     found = quality(BASELINE, matured(scores, np.zeros(1_000, dtype=bool)), RULES, "champion")

@@ -96,14 +96,20 @@ def cut(values: Floats, bins: int = BINS) -> Floats:
     Few distinct values are edges themselves. An edge that many leads have stands alone between itself and the largest
     number below it: the distribution function jumps there, and both ends of the jump have to be known.
     """
-    ordered = np.sort(values[np.isfinite(values)])
-    distinct, numbers = np.unique(ordered, return_counts=True)
-    if len(distinct) > bins:
+    ordered = in_order(values[np.isfinite(values)])
+    # Not np.unique: it would sort again.
+    first = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])) if len(ordered) else np.array([], dtype=int)
+    if len(first) > bins:
         ranks = np.ceil(len(ordered) * np.arange(1, bins + 1) / bins).astype(np.int64) - 1
-        chosen = np.isin(distinct, ordered[ranks])
-        distinct, numbers = distinct[chosen], numbers[chosen]
-    heavy = distinct[numbers > _HEAVY * len(ordered)]
-    return np.union1d(distinct, np.nextafter(heavy, -np.inf))
+        first = np.unique(np.searchsorted(ordered, ordered[ranks], side="left"))
+    edges = ordered[first]
+    numbers = np.searchsorted(ordered, edges, side="right") - first
+    return np.union1d(edges, np.nextafter(edges[numbers > _HEAVY * len(ordered)], -np.inf))
+
+
+def in_order(values: Floats) -> Floats:
+    """Values in ascending order; the same array when it is."""
+    return values if np.all(values[1:] >= values[:-1]) else np.sort(values)
 
 
 def category_of(value: FeatureValue) -> str:

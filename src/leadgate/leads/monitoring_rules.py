@@ -33,6 +33,8 @@ class DriftRules(Record):
     """Kolmogorov-Smirnov statistic of a numeric feature."""
     js: Limit = Limit(yellow=0.10, red=0.20)
     """Jensen-Shannon divergence in nats, of numeric features over ten bins."""
+    category_change: Limit = Limit(yellow=0.10, red=0.20)
+    """Of the share of any one category; two that change places move a JS divergence very little."""
     spread: Limit = Limit(yellow=1.5, red=2.5)
     """How many times wider or narrower the middle half of the values of a numeric feature is."""
     median_shift: Limit = Limit(yellow=0.05, red=0.10)
@@ -109,9 +111,10 @@ class MonitoringRules(Record):
     recent_hours: Positive = 24
     """Latency, errors and uptime are of this span."""
     least_leads: Count = 100
-    """With fewer scores, nothing is said of features and scores."""
+    """With fewer scores, nothing is said of features and scores; with fewer matured leads, nothing of calibration and
+    conversion."""
     least_matured: Count = 200
-    """With fewer matured leads, nothing is said of the model..."""
+    """With fewer matured leads, nothing is said of AUC, precision, recall and correlation..."""
     least_conversions: Count = 30
     """...and with fewer conversions neither."""
     least_requests: Count = 100

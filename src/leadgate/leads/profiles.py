@@ -14,7 +14,7 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from leadgate.leads.layout import CATEGORIES, Layout
+from leadgate.leads.layout import CATEGORIES, Layout, in_order
 
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -140,7 +140,7 @@ def count_in(values: Floats, edges: Floats) -> Counts:
     if len(values) < len(edges) // 2:
         return np.bincount(np.searchsorted(edges, values), minlength=len(edges) + 1).astype(np.int64)
     # Many values: sorting them once is faster than searching a place for each.
-    below = np.searchsorted(np.sort(values), edges, side="right")
+    below = np.searchsorted(in_order(values), edges, side="right")
     return np.diff(below, prepend=0, append=len(values)).astype(np.int64)
 
 

@@ -40,8 +40,8 @@ class Ratings:
 def conversion(baseline: Baseline, matured: Matured, rules: MonitoringRules) -> Finding:
     """Whether matured leads convert as those of the hold-out did; a rise is told like a decline."""
     n, limit = matured.leads, rules.business.conversion_change
-    if n < rules.least_matured:
-        return not_enough(_AREA, "conversion", have=n, need=rules.least_matured, of="matured leads")
+    if n < rules.least_leads:
+        return not_enough(_AREA, "conversion", have=n, need=rules.least_leads, of="matured leads")
     then = np.array([baseline.won.sum(), baseline.lost.sum()])
     before, rate = float(then[0] / then.sum()), matured.conversions / n
     change = (rate - before) / before if before > 0 else 0.0

@@ -20,6 +20,7 @@ from leadgate.stats.distances import (
     ks_statistic,
     psi,
     quantile,
+    shares,
 )
 from leadgate.stats.proportions import wilson
 
@@ -45,7 +46,7 @@ class Drift:
 
 
 def feature_drift(baseline: Baseline, profile: Profile, rules: MonitoringRules) -> list[Finding]:
-    """One finding a feature: KS, JS and spread decide together, PSI is told."""
+    """One finding a feature: KS, JS and spread, or JS and the shares of categories decide together; PSI is told."""
     return [_numeric(baseline, name, profile.numeric[name], rules) for name in baseline.layout.edges] + [
         _categorical(baseline, name, profile.categorical[name], rules) for name in baseline.layout.known
     ]
@@ -69,9 +70,9 @@ def categorical_drift(then: Categorical, now: Categorical, rules: DriftRules) ->
     """Of a categorical feature; both sides have at least one value."""
     names = sorted({*then.counts, *now.counts})
     a, b = (np.array([*(side.counts.get(n, 0) for n in names), side.other]) for side in (then, now))
-    js = js_divergence(a, b)
-    p = homogeneity_p_value(a, b)
-    return _worst([("JS divergence", js, rules.js)], p, ks=None, js=js, stability=psi(a, b), spread=None)
+    js, change = js_divergence(a, b), float(np.abs(shares(a) - shares(b)).max())
+    judged = [("JS divergence", js, rules.js), ("share of a category", change, rules.category_change)]
+    return _worst(judged, homogeneity_p_value(a, b), ks=None, js=js, stability=psi(a, b), spread=None)
 
 
 Edges = np.ndarray[tuple[int], np.dtype[np.float64]]

@@ -42,15 +42,15 @@ class Matured:
 
 def quality(baseline: Baseline, matured: Matured, rules: MonitoringRules, arm: str) -> list[Finding]:
     """AUC, precision, recall and calibration of matured leads against the hold-out's."""
-    checks = ("AUC", "precision", "recall", "calibration")
-    if matured.leads < rules.least_matured:
-        return [
-            not_enough("model", check, arm, have=matured.leads, need=rules.least_matured, of="matured leads")
-            for check in checks
+    ranking, n = ("AUC", "precision", "recall"), matured.leads
+    if n < rules.least_matured:
+        few = [
+            not_enough("model", check, arm, have=n, need=rules.least_matured, of="matured leads") for check in ranking
         ]
+        return [*few, _calibration(matured, rules, arm)]
     if min(matured.conversions, matured.leads - matured.conversions) < rules.least_conversions:
         have, need = matured.conversions, rules.least_conversions
-        few = [not_enough("model", check, arm, have=have, need=need, of="conversions") for check in checks[:3]]
+        few = [not_enough("model", check, arm, have=have, need=need, of="conversions") for check in ranking]
         return [*few, _calibration(matured, rules, arm)]
     return [
         _auc(baseline, matured, rules, arm),
@@ -246,6 +246,9 @@ def _loss(
 
 
 def _calibration(matured: Matured, rules: MonitoringRules, arm: str) -> Finding:
+    """Fewer leads do than for a ranking: the interval says how sure it is."""
+    if matured.leads < rules.least_leads:
+        return not_enough("model", "calibration", arm, have=matured.leads, need=rules.least_leads, of="matured leads")
     found, limit = calibration_of_counts(matured.won, matured.lost, MIDDLES), rules.model.calibration
     assert found is not None
     judged = found.interval.low if rules.model.needs_interval else found.error

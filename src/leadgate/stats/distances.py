@@ -12,7 +12,7 @@ import numpy.typing as npt
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-_LARGE = 100_000
+_LARGE = 5_000
 _FEWEST_EXPECTED = 5.0
 """Cells with fewer expected counts make Pearson's statistic unreliable (Cochran 1954); they are pooled."""
 
@@ -38,7 +38,7 @@ def ks_statistic(a: Counts, b: Counts) -> float:
 def ks_p_value(statistic: float, n: int, m: int) -> float:
     """Two-sided p-value of a two-sample statistic, asymptotic; as ``scipy.stats.ks_2samp(method="asymp")``.
 
-    With ties it is conservative. Kolmogorov's limit where the samples are large: the other gives NaN there.
+    With ties it is conservative. Kolmogorov's limit for large samples, where the other is slow at first, and NaN in the end.
     """
     from scipy.stats import kstwo, kstwobign  # noqa: PLC0415  # 0.5 s, and the drainer never needs it
 
