@@ -19,7 +19,7 @@ import uuid_utils
 from rig import SOAK_S, rounds
 
 from leadgate.records import Prediction
-from leadgate.scoring.drainer import REJECTED, Drainer, spool_state
+from leadgate.scoring.drainer import DAMAGED, REJECTED, Drainer, spool_state
 from leadgate.scoring.segments import HEADER_BYTES, encode_header, encode_record
 from leadgate.storage.postgres.predictions import DrainedSegment, copy_predictions, damaged_segments
 from tally import Tally
@@ -127,7 +127,7 @@ def check_loss(desk: Desk, *, lost: int) -> None:
     assert desk.recorded() == [(d.predictions, d.lost, d.damage) for d in drained]
     assert (drained[0].damage is not None) == bool(lost)
     assert [d.lost for d in damaged_segments(desk.connection)] == ([lost] if lost else [])
-    assert list(desk.folder.iterdir()) == []
+    assert [path.suffix for path in desk.folder.iterdir()] == ([DAMAGED] if lost else [])
 
 
 def test_a_whole_segment_arrives_as_it_was(desk: Desk) -> None:
@@ -190,6 +190,37 @@ def test_a_damaged_header_loses_nothing(desk: Desk) -> None:
     assert len(desk.logged()) == len(desk.written)
 
 
+def test_a_damaged_segment_is_kept_as_it_was(desk: Desk) -> None:
+    """Whoever can read more of it than this release has the file; it is drained once, and waits for nobody."""
+    whole, damaged = desk.fill(), desk.fill()
+    content = bytearray(damaged.read_bytes())
+    content[HEADER_BYTES + 100] ^= 1
+    damaged.write_bytes(content)
+    desk.drain()
+    kept = damaged.with_suffix(DAMAGED)
+    assert list(desk.folder.iterdir()) == [kept]
+    assert kept.read_bytes() == content
+    assert desk.drain() == []
+    state = spool_state(desk.folder)
+    assert (state.segments, state.size, state.kept) == (0, 0, 1)
+    assert not whole.exists()
+
+
+def test_a_segment_of_another_release_is_kept_for_it(desk: Desk) -> None:
+    """Whole records that cannot be decoded are counted, told apart from damage, and all in the file that is kept."""
+    mine, theirs = [some()], [{"prediction_id": "1", "of": "a later release"}] * 3
+    records = [encode_record(mine, 0), encode_record(theirs, 1), encode_record([some()], 4)]  # type: ignore[arg-type]
+    body = b"".join(records)
+    path = desk.folder / "theirs.seg"
+    content = encode_header(5, HEADER_BYTES + len(body)).ljust(HEADER_BYTES, b"\0") + body
+    path.write_bytes(content)
+    (drained,) = desk.drain()
+    assert (drained.predictions, drained.lost) == (2, 3)
+    assert "3 predictions are whole, in a form" in str(drained.damage)
+    assert "not records" not in str(drained.damage)
+    assert path.with_suffix(DAMAGED).read_bytes() == content
+
+
 def test_the_segment_of_a_dead_writer_is_taken(desk: Desk) -> None:
     """An open segment that nobody has locked, with half a record behind what was committed."""
     path = desk.write([[some()], [some()]], suffix=".open")
@@ -198,11 +229,17 @@ def test_the_segment_of_a_dead_writer_is_taken(desk: Desk) -> None:
     check_loss(desk, lost=0)
 
 
-def test_a_segment_that_was_never_ready_is_tidied(desk: Desk) -> None:
+def test_a_segment_that_was_never_ready_is_tidied(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """One whose writer died as it made it goes away, but not while that writer may be about to lock it."""
     path = desk.folder / "a.new"
     path.write_bytes(b"")
-    assert desk.drain() == []
+
+    def locked(*_: object) -> None:
+        raise AssertionError("a writer would find its new segment locked, and refuse its request")
+
+    with monkeypatch.context() as young:
+        young.setattr("leadgate.scoring.drainer.fcntl.flock", locked)
+        assert desk.drain() == []
     assert path.exists()
     os.utime(path, (0, 0))
     assert desk.drain() == []

@@ -65,7 +65,7 @@ def test_workers_are_killed(home: Home, spool: Path, leads: Any, tally: Tally, d
                 assert callers.longest_silence(killed, time.monotonic()) < 3
         assert {r.status for r in callers.refused} == set()
         service.drained()
-        account(home.database_url, callers.answered, tally)
+        assert account(home.database_url, callers.answered, tally) == (0, 0)
         assert not [word for word in service.stop().splitlines() if "damaged" in word]
 
 
@@ -79,7 +79,7 @@ def test_the_only_worker_is_killed(home: Home, spool: Path, leads: Any, tally: T
         callers.more(200, 60)
         callers.__exit__()
         service.drained()
-        account(home.database_url, callers.answered, tally)
+        assert account(home.database_url, callers.answered, tally) == (0, 0)
 
 
 def test_postgres_is_killed(home: Home, spool: Path, leads: Any, tally: Tally) -> None:
@@ -101,7 +101,7 @@ def test_postgres_is_killed(home: Home, spool: Path, leads: Any, tally: Tally) -
                 wait_until(partial(more_than, repeater.answered, before + 3), 60, "answers under keys")
         assert (callers.refused, callers.broken) == ([], [])
         service.drained()
-        account(home.database_url, callers.answered | repeater.answered, tally)
+        assert account(home.database_url, callers.answered | repeater.answered, tally) == (0, 0)
 
 
 def test_drainers_are_killed(home: Home, spool: Path, leads: Any, tally: Tally) -> None:
@@ -168,7 +168,7 @@ def test_the_supervisor_is_killed_and_the_clock_goes_back(home: Home, spool: Pat
     with serving(home, spool) as service:
         service.drained()
         service.stop()
-    account(url, {key: version for run in runs for key, version in run.answered.items()}, tally)
+    assert account(url, {key: version for run in runs for key, version in run.answered.items()}, tally) == (0, 0)
     with psycopg.connect(url) as connection:
         rows = connection.execute("SELECT prediction_id::text, scored_at FROM leadgate.prediction_logs").fetchall()
     at: dict[str, datetime] = dict(rows)
@@ -187,4 +187,4 @@ def test_it_is_stopped_under_load(home: Home, spool: Path, leads: Any, tally: Ta
             tally.fault("stopped under load")
             assert left_in(spool) == []
             assert "Traceback" not in text
-        account(home.database_url, callers.answered, tally)
+        assert account(home.database_url, callers.answered, tally) == (0, 0)

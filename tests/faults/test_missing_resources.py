@@ -157,7 +157,7 @@ def test_everything_at_once(home: Home, spool: Path, leads: Any, tally: Tally) -
             wait_until(lambda: answers(home.database_url), 60, "PostgreSQL to come back")
         service.drained(60)
         assert {r.status for r in callers.refused} == set(), f"seed {seed}"
-        account(home.database_url, callers.answered, tally)
+        assert account(home.database_url, callers.answered, tally) == (0, 0)
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ def test_what_is_no_json_has_no_path(body: bytes) -> None:
 
 @pytest.mark.parametrize("within", (b"%b", b'"lead_id": "a", "features": {%b}'), ids=("lead", "features"))
 def test_a_name_of_megabytes_is_told_in_a_line(within: bytes) -> None:
-    """The answer and the log repeat its beginning only, and finding the nearest name takes no more than for a short one."""
+    """The answer and the log repeat its beginning only, and the nearest name is sought for that alone."""
     body = b"{%b}" % (within % (b'"company' + b"x" * 8_000_000 + b'": 1'))
     with pytest.raises(BadRequestError) as caught:
         CONTRACT.decode_lead(body)

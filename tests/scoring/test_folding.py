@@ -146,6 +146,19 @@ def test_a_refused_prediction_is_in_neither(published: str, tmp_path: Path) -> N
     assert row == (found.predictions,) == (6,)
 
 
+@pytest.mark.parametrize("features", (b"null", b"[1]", b'{"visits": {"a": 1}, "industry": [2]}'))
+def test_whatever_the_features_are_the_prediction_is_logged(published: str, tmp_path: Path, features: bytes) -> None:
+    """What cannot be summed up is counted without its features, and nothing is refused or lost."""
+    odd = msgspec.structs.replace(made(7), features=features)
+    segment(tmp_path, "one", [made(1), odd])
+    with psycopg.connect(published, autocommit=True) as connection:
+        (drained,) = Drainer(tmp_path, published, lambda: NOW).drain(connection)
+        row = connection.execute("SELECT count(*) FROM leadgate.prediction_logs").fetchone()
+    assert (row, drained.predictions, drained.damage) == ((2,), 2, None)
+    whole, bare = profile(published), profile(published, baseline=None)
+    assert sum(found.predictions for found in (whole, bare) if found) == 2
+
+
 def test_a_transaction_that_fails_leaves_no_profile(published: str) -> None:
     """The copy and the profile are one act."""
     with connect(published) as connection:

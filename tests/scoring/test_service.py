@@ -1,12 +1,11 @@
 """Challengers, shadows, repeated requests, keys and limits, through the real application."""
 
+import asyncio
 import json
 import threading
-import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,13 @@ import pytest
 
 from leadgate.app.wire import Home
 from leadgate.models.scorers import Scored, load
-from leadgate.records import ApiKey
 from leadgate.rollout.routing import bucket
+from leadgate.scoring.answering import live_of
+from leadgate.scoring.contract import LeadIn
+from leadgate.scoring.once import digest_of
 from leadgate.scoring.plan import Limits
-from serviced import Served, full_route, serve, shared_route
+from leadgate.scoring.service import LibraryQueue
+from serviced import Broken, Served, a_key, by_library, full_route, lead, serve, shared_route
 
 
 @pytest.fixture(scope="module")
@@ -46,35 +48,6 @@ def alone(champion: Scored, database: str, tmp_path: Path) -> Iterator[Served]:
     """A service with one version."""
     with serve(tmp_path / "spool", database, full_route(champion), champion) as served:
         yield served
-
-
-def lead(scored: Scored, lead_id: str = "L-1", **features: Any) -> dict[str, Any]:
-    """A request for a training lead."""
-    known = {f.name: v for f, v in zip(scored.card.lead.used, scored.card.example, strict=True)}
-    return {"lead_id": lead_id, "features": {**known, **features}}
-
-
-class Broken:
-    """A scorer that fails, or takes its time first."""
-
-    def __init__(self, error: Exception | None = None, wait_s: float = 0.0, score: float = 0.5) -> None:
-        self.error, self.wait_s, self.answer = error, wait_s, score
-
-    def score(self, values: Any) -> float:
-        """One."""
-        return self.score_many([values])[0]
-
-    def score_many(self, rows: Any) -> list[float]:
-        """Many."""
-        time.sleep(self.wait_s)
-        if self.error:
-            raise self.error
-        return [self.answer] * len(rows)
-
-
-def by_library(scored: Scored, scorer: Any) -> Scored:
-    """The version as if it could not be compiled."""
-    return replace(scored, scorer=scorer, card=replace(scored.card, proof=None, why_library="test"))
 
 
 def test_a_shadow_is_logged_and_never_answered(shadowed: Served, champion: Scored, challenger: Scored) -> None:
@@ -178,6 +151,43 @@ def test_a_repeated_key_gets_the_same_answer_and_one_row(alone: Served, champion
     assert len(alone.logged("prediction_id")) == 1 + 1 + 3
 
 
+@pytest.mark.parametrize("key", ("header", "event id"))
+def test_a_repetition_may_be_written_otherwise(key: str, alone: Served, champion: Scored) -> None:
+    """A CRM that serialises its event anew says the same: other order, blanks, escapes, 120 for 120.0, no null."""
+    event = {} if key == "header" else {"event_id": "crm-1"}
+    headers = {"Idempotency-Key": "crm-1"} if key == "header" else {}
+    features = {**lead(champion)["features"], "industry": "Ünï", "company_size": 120.0, "engagement_score": None}
+    other = {name: v for name, v in reversed(features.items()) if v is not None} | {"company_size": 120}
+    one = json.dumps({"lead_id": "L-1", "features": features, **event}).encode()
+    two = json.dumps({**event, "features": other, "lead_id": "L-1"}, ensure_ascii=False, indent=1).encode()
+    answers = [alone.client.post("/predict", content=body, headers=headers) for body in (one, two)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].content == answers[1].content
+    batches = [
+        alone.client.post("/predict/batch", content=b'{"leads": [%b]}' % body, headers={"Idempotency-Key": "b"})
+        for body in (one.replace(b', "event_id": "crm-1"', b""), two.replace(b'"event_id": "crm-1",', b""))
+    ]
+    assert (batches[0].status_code, batches[1].content) == (200, batches[0].content)
+    assert len(alone.logged("prediction_id")) == 2
+    changed = json.dumps({"lead_id": "L-1", "features": {**features, "company_size": 121}, **event}).encode()
+    assert alone.client.post("/predict", content=changed, headers=headers).status_code == 422
+
+
+@pytest.mark.parametrize("odd", (b"[" * 100_000 + b"]" * 100_000, b'"\\ud800"', b"1" + b"0" * 5_000, b"\xff"))
+def test_every_body_can_be_compared(odd: bytes) -> None:
+    """Even one that cannot be brought into one form, such as a nested value in a field that no version uses."""
+    assert digest_of(odd) == digest_of(odd) != digest_of(odd + b" 1")
+
+
+def test_the_header_is_the_key_where_there_is_an_event_id_too(alone: Served, champion: Scored) -> None:
+    """A caller that sends each try of an event under a key of its own gets an answer to each."""
+    body = {**lead(champion), "event_id": "e-1"}
+    answers = [alone.client.post("/predict", json=body, headers={"Idempotency-Key": key}).content for key in "aab"]
+    assert answers[0] == answers[1] != answers[2]
+    assert len(alone.logged("prediction_id")) == 2
+    assert alone.client.post("/predict", json=body).content not in answers
+
+
 def test_a_key_for_another_request_is_refused(alone: Served, champion: Scored) -> None:
     """The caller has mixed up its keys; answering either request would be wrong."""
     headers = {"Idempotency-Key": "crm-1"}
@@ -214,22 +224,6 @@ def test_the_same_key_at_the_same_time_is_answered_once(alone: Served, champion:
     assert len(answers) == 6
     assert len(set(answers)) == 1
     assert len(alone.logged("prediction_id")) == 1
-
-
-def a_key(name: str, *scopes: str, rate: float | None = None) -> tuple[ApiKey, dict[str, str]]:
-    """A key, and the header that shows it."""
-    key = ApiKey(
-        key_id=name,
-        name=name,
-        scopes=scopes,
-        secret_sha256=sha256(f"secret of {name}".encode()).digest(),
-        requests_per_second=rate,
-        created_at=datetime(2026, 1, 1, tzinfo=UTC),
-        created_by="tester",
-        expires_at=None,
-        revoked_at=None,
-    )
-    return key, {"Authorization": f"Bearer lg_{name}_secret of {name}"}
 
 
 def test_each_route_asks_for_its_scope(
@@ -294,6 +288,59 @@ def test_a_slow_library_refuses_rather_than_piles_up(champion: Scored, database:
         assert served.client.post("/predict", json=lead(champion)).status_code == 200
         assert len(served.logged("prediction_id")) == 3
     assert sorted(statuses) == [(200, None)] * 2 + [(503, "1")] * 4
+
+
+def test_no_answer_stands_behind_a_shadow(champion: Scored, challenger: Scored, database: str, tmp_path: Path) -> None:
+    """Shadows that take half a second in the library, and a queue of one: every answer is given, and none is late."""
+    quick, slow = by_library(champion, Broken()), by_library(challenger, Broken(wait_s=0.5))
+    limits = Limits(library_queue=1, request_s=0.3)
+    route = shared_route(quick, slow, stage="shadow")
+    with serve(tmp_path / "spool", database, route, quick, slow, limits=limits) as served:
+        answers = [served.client.post("/predict", json=lead(champion)) for _ in range(6)]
+        assert [answer.status_code for answer in answers] == [200] * 6
+        assert served.logged("shadow_version, shadow_score") == [("2", None)] * 6
+
+
+def test_a_shadow_is_left_out_while_answers_wait(
+    champion: Scored, challenger: Scored, database: str, tmp_path: Path
+) -> None:
+    """The library's time goes to those who wait for it; the shadow's absence is counted, and is no failure of it."""
+    slow, shadow = by_library(champion, Broken(wait_s=0.3)), by_library(challenger, Broken())
+    route = shared_route(slow, shadow, stage="shadow")
+    with serve(tmp_path / "spool", database, route, slow, shadow) as served:
+        threads = [
+            threading.Thread(target=served.client.post, args=("/predict",), kwargs={"json": lead(champion)})
+            for _ in range(3)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(served.logged("shadow_score"), key=str) == [(0.5,), (None,), (None,)]
+        assert served.service.metrics.shadow_skips.series == {("2",): 2}
+        assert served.service.metrics.shadow_failures.series == {}
+
+
+def test_a_score_that_is_there_at_once_leaves_the_queue(alone: Served, champion: Scored) -> None:
+    """However fast the library is: a place that stays taken would be missing for ever."""
+
+    class AtOnce(ThreadPoolExecutor):
+        def submit(self, *call: Any, **keywords: Any) -> Any:
+            future = super().submit(*call, **keywords)
+            future.exception()  # waits for its end
+            return future
+
+    arm = live_of(full_route(champion), champion, None).champion
+    queue = LibraryQueue(1)
+    queue._thread = AtOnce()
+
+    async def score() -> tuple[list[float], int]:
+        found = await queue.score(arm, [LeadIn("L-1", champion.card.example)])
+        await asyncio.sleep(0.01)
+        return found, queue.waiting
+
+    for _ in range(3):
+        assert asyncio.run(score()) == ([champion.scorer.score(champion.card.example)], 0)
 
 
 def test_a_library_that_takes_too_long_is_told(champion: Scored, database: str, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The processes that ``leadgate serve`` starts: ``python -m leadgate.app.children PLAN``."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -16,6 +17,10 @@ from leadgate.scoring.logs import log_to_stderr
 from leadgate.scoring.parent import end_with_parent, tell_ready
 from leadgate.scoring.plan import DATABASE_URL, ChildPlan
 
+_FETCH_S = 600.0
+
+log = logging.getLogger("leadgate.children")
+
 
 def main() -> None:
     """Run a child to its end."""
@@ -25,10 +30,13 @@ def main() -> None:
     try:
         (_drain if plan.worker is None else _work)(plan, lambda: datetime.now(UTC) + shift)
     except LeadgateError as error:
-        tell_ready(plan.ready, str(error))
+        if not tell_ready(plan.ready, str(error)):
+            log.error("the process cannot go on", extra={"reason": str(error)})  # noqa: TRY400  # a sentence, no bug
         sys.exit(2)
     except Exception as error:
-        tell_ready(plan.ready, f"{type(error).__name__}: {error}")
+        if not tell_ready(plan.ready, f"{type(error).__name__}: {error}"):
+            log.exception("the process has failed")
+            sys.exit(1)
         raise
 
 
@@ -53,7 +61,12 @@ def _drain(plan: ChildPlan, clock: Callable[[], datetime]) -> None:
 def fetch(project: Path, version: str) -> None:
     """Bring a version's files onto this machine, in a process of its own: MLflow has no place in a worker's memory."""
     command = [sys.executable, "-m", "leadgate", "models", "fetch", version, "--project", str(project)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=_FETCH_S
+        )
+    except subprocess.TimeoutExpired:
+        raise LeadgateError(f"Version {version} cannot be fetched: the registry took {_FETCH_S:g} seconds.") from None
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or ["no reason given"]
         raise LeadgateError(f"Version {version} cannot be fetched: {lines[-1].removeprefix('leadgate: ')}")

@@ -55,7 +55,7 @@ class RetainedDay:
 
 def archive_of(home: Home) -> str:
     """Where the Delta table of a project's old predictions is."""
-    return str(home.state / "prediction_logs")
+    return home.settings.archive_uri or str(home.state / "prediction_logs")
 
 
 def day_states(connection: Connection, uri: str, *, before: date | None = None) -> list[DayState]:

@@ -15,6 +15,7 @@ from leadgate.app.routing import route_in_force
 from leadgate.app.wire import Home
 from leadgate.errors import RefusedError
 from leadgate.records import Route
+from leadgate.scoring.keys import is_in_force
 from leadgate.scoring.plan import DATABASE_URL, ChildPlan, Durability, Limits, WorkerPlan
 from leadgate.scoring.server import bind, is_loopback
 from leadgate.scoring.supervisor import Command, Supervisor
@@ -81,6 +82,7 @@ def _worker(
             listener=listener.fileno(),
             model_name=home.project.name,
             bundles=str(home.bundles),
+            declared=tuple(feature.name for feature in home.project.lead.features),
             run=str(home.run),
             durability=serving.durability,
             disk_share=settings.spool_disk_share,
@@ -111,13 +113,13 @@ def _child(home: Home, worker: WorkerPlan | None) -> Command:
 
 
 def _require_key(home: Home) -> None:
-    """Raise RefusedError when callers are asked for a key and there is none."""
+    """Raise RefusedError when callers are asked for a key and there is none in force."""
     from leadgate.storage.postgres.keys import all_keys  # noqa: PLC0415
 
     with home.connection() as connection:
-        if not any(key.revoked_at is None for key in all_keys(connection)):
+        if not any(is_in_force(key, home.clock()) for key in all_keys(connection)):
             raise RefusedError(
-                "The service asks its callers for a key, and there is none yet; make one with "
+                "The service asks its callers for a key, and there is none that is in force; make one with "
                 "`leadgate keys create --name crm --scope score`, or say --no-auth."
             )
 

@@ -17,6 +17,9 @@ class Settings(BaseSettings):
     """PostgreSQL of the team; the project's own embedded one when unset."""
     snapshots_uri: str | None = None
     """Delta table of the leads: a folder or an object store; in the project's .leadgate when unset."""
+    archive_uri: str | None = None
+    """Delta table of the predictions that left the log: a folder or an object store; in the project's .leadgate when
+    unset."""
     tracking_uri: str | None = None
     """MLflow tracking server; MLflow on the same PostgreSQL when unset."""
     registry_uri: str | None = None

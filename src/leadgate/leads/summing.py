@@ -31,8 +31,10 @@ _NOTHING: Floats = np.array([], dtype=np.float64)
 def profile_predictions(layout: Layout, predictions: Sequence[Prediction]) -> Profile:
     """The profile of at least one logged prediction."""
     # One call that decodes them all takes half the time of one each.
-    rows = layout.decode(b"[" + b",".join([p.features for p in predictions]) + b"]")
-    columns = dict(zip(layout.names, zip(*map(layout.values, rows), strict=True), strict=True))
+    columns: Columns = {}
+    if layout.names:
+        rows = layout.decode(b"[" + b",".join([p.features for p in predictions]) + b"]")
+        columns = dict(zip(layout.names, zip(*map(layout.values, rows), strict=True), strict=True))
     times = [p.scored_at for p in predictions]
     return profile_columns(
         layout,

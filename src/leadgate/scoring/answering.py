@@ -1,6 +1,6 @@
 """From a lead to an answer and its record (quiet)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from operator import itemgetter
@@ -81,10 +81,13 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     batch_size: int
 
 
-def live_of(route: Route, champion: Scored, challenger: Scored | None) -> Live:
-    """Put a route and its versions together. Raises RefusedError when the versions cannot take the same request."""
+def live_of(route: Route, champion: Scored, challenger: Scored | None, also: Iterable[str] = ()) -> Live:
+    """Put a route and its versions together. Raises RefusedError when the versions cannot take the same request.
+
+    ``also``: names of features that may be sent and that neither version uses.
+    """
     versions = [champion] if challenger is None else [champion, challenger]
-    contract = contract_of([scored.card.lead for scored in versions])
+    contract = contract_of([scored.card.lead for scored in versions], also)
     names = [feature.name for feature in contract.features]
     first = _matched(_arm(champion, "champion", names), route.champion_high, route.champion_medium)
     second = (

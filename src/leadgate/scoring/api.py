@@ -93,7 +93,8 @@ def _add_scoring(app: FastAPI, service: Service) -> None:
     async def predict() -> None:
         """Score one lead. A feature that is left out or null is missing; an unknown name is refused.
 
-        An `Idempotency-Key` header, or an `event_id` in the body, that comes again within a day gets the same answer.
+        An `Idempotency-Key` header, or an `event_id` in the body, that comes again within a day with the same content
+        gets the same answer; with another content it is refused. Where a request has both, the header is the key.
         """
 
     @app.post(

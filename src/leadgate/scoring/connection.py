@@ -4,33 +4,38 @@ A prediction on compiled versions needs nothing that could make it wait but the 
 and without the ASGI messages of ``predict.py``: this is half of what a request costs. Everything else, and every
 request that is not plain, goes the ordinary way through uvicorn to the ASGI application.
 
-uvicorn times out a connection that is idle between two requests. It does not time out one that never says anything, or
-that sends its request a byte a minute; nor does it bound their number. The sweeper and the limits here do.
+uvicorn times out a connection that is idle between two requests. It does not time out one that never says anything,
+that sends its request a byte a minute, or that never reads an answer (``sweeper.py`` does); nor does it bound their
+number and heads, as the limits here do.
 """
 
 import asyncio
-import time
-from collections.abc import Sequence
+import logging
+from collections.abc import Collection, Sequence
 from functools import partial
 from time import perf_counter
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from leadgate.records import Prediction
+from leadgate.records import ApiKey, Prediction
 from leadgate.scoring.answering import Arm, answer
 from leadgate.scoring.contract import BadRequestError
-from leadgate.scoring.predict import ROUTE, too_large
-from leadgate.scoring.problems import problem_body
-from leadgate.scoring.refusals import refusal_of, request_id_of
+from leadgate.scoring.predict import ADMITTED, ROUTE
+from leadgate.scoring.refusals import CrowdedError, Refusal, refusal_of, request_id_of
 from leadgate.scoring.service import Service, encode
 from leadgate.scoring.spool import SpoolFullError
 
 _PATH = ROUTE.encode()
 _LONGEST_HEAD = 64 * 1024
 """Bytes of a request's head."""
-_IDLE_S = 30.0
-"""How long a connection is kept between two requests."""
+_LARGEST_PLAIN = 16 * 1024
+"""Bytes of a body that goes the short way: they are held before the key is looked at. The ordinary way asks first."""
+_MOST_AHEAD = 32
+"""Requests that a caller may send ahead of the answers to those before them."""
+_LONGEST_ROUTE = 100
+"""Characters of a path that the log repeats."""
 _NOT_PLAIN = frozenset({b"idempotency-key", b"upgrade", b"connection", b"transfer-encoding"})
 _GOOD_HEAD = (
     b"HTTP/1.1 200 OK\r\ndate: %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nx-request-id: %b\r\n\r\n"
@@ -49,6 +54,13 @@ _STATUS = {
 }
 
 
+log = logging.getLogger("leadgate.scoring")
+
+
+Awaited = Literal["request", "reading", "another"]
+"""The request or its rest; that answers are taken from the socket; another request."""
+
+
 class _Head(NamedTuple):
     """The head of a plain request for a prediction."""
 
@@ -59,12 +71,26 @@ class _Head(NamedTuple):
     length: int
 
 
+class _Flow(FlowControl):
+    """Reads no further while requests wait for their turn; uvicorn does after each answer, so that they pile up."""
+
+    def __init__(self, transport: asyncio.Transport, pipeline: Collection[Any]) -> None:
+        super().__init__(transport)
+        self._pipeline = pipeline
+
+    def resume_reading(self) -> None:
+        """Go on when the last of them has begun, which may need the rest of its body."""
+        if not self._pipeline:
+            super().resume_reading()
+
+
 class Connection(HttpToolsProtocol):
     """One connection. The class attributes are set once, before the server starts."""
 
     service: ClassVar[Service]
     has_short_way: ClassVar[bool] = True
 
+    url = b""
     head_bytes = 0
     """Of a request whose head is not whole yet."""
     _in_head = False
@@ -76,22 +102,32 @@ class Connection(HttpToolsProtocol):
     """Its body so far."""
     _pending = False
     """Whether its answer waits for the spool; what comes next waits for that answer."""
+    _started: Any = None
+    """The cycle of the last request of the ordinary way whose turn has come."""
     _leaving = False
     """Whether the connection ends with that answer."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, or say no."""
         super().connection_made(transport)
+        self.flow = _Flow(transport, self.pipeline)
         if len(self.connections) > self.service.limits.connections:
-            self.say_no(503, "Too many connections are open; try again.", retry_after=1)
+            self.say_no(CrowdedError())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The caller is gone; uvicorn tells the request that came last, which need not be the one under way."""
+        super().connection_lost(exc)
+        if self._started is not None:
+            self._started.disconnected = True
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; those of a head that does not end are bounded here, those of a body by its reader."""
         super().data_received(data)
         if self._in_head:
-            self.head_bytes += len(data)
+            # Where the head began in these bytes, most of them may be requests before it.
+            self.head_bytes += len(data) if self.head_bytes else 1
             if self.head_bytes > _LONGEST_HEAD:
-                self.say_no(431, f"The request's head is larger than {_LONGEST_HEAD:,} bytes.")
+                self.say_no(BadRequestError(f"The request's head is larger than {_LONGEST_HEAD:,} bytes.", status=431))
 
     def on_message_begin(self) -> None:
         """A request begins; its ASGI scope is made only where it is needed."""
@@ -117,11 +153,7 @@ class Connection(HttpToolsProtocol):
             if not self._leaving:
                 super().on_body(body)
             return
-        self._content = self._content + body if self._content else body
-        if len(self._content) > self.service.limits.body_bytes:
-            plain, self._plain, self._content = self._plain, None, b""
-            self._leaving = True
-            self._refuse(BadRequestError(too_large(self.service.limits.body_bytes), status=413), plain)
+        self._content = self._content + body if self._content else body  # no more than the head announced
 
     def on_message_complete(self) -> None:
         """The request is whole: answer it."""
@@ -133,11 +165,11 @@ class Connection(HttpToolsProtocol):
         self._plain = None
         service = self.service
         try:
-            service.admit(plain.authorization, "score", plain.started)
+            caller = service.admit(plain.authorization, "score", plain.started)
             live = service.live
             lead = live.contract.decode_lead(self._content)
             if lead.event_id is not None or not live.compiled:
-                self._go_ordinary_way_with(self._content)
+                self._go_ordinary_way_with(self._content, caller)
                 return
             prediction, arm = service.score_now(live, lead, plain.request_id)
             content = encode(answer(prediction, arm))
@@ -153,16 +185,23 @@ class Connection(HttpToolsProtocol):
         else:
             super().shutdown()
 
-    def say_no(self, status: int, detail: str, *, retry_after: int | None = None) -> None:
-        """Answer with a problem, whatever was asked, and close."""
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP; in our form, not in uvicorn's."""
+        self.say_no(BadRequestError(msg))
+
+    def say_no(self, error: Exception) -> None:
+        """Answer with the problem of an error, whatever was asked, and close."""
         if self.transport.is_closing():
             return
-        retry = [(b"retry-after", b"%d" % retry_after)] if retry_after is not None else []
-        body = problem_body(status, detail)
-        self.transport.write(
-            _head(status, b"application/problem+json", body, [*retry, (b"connection", b"close")]) + body
-        )
+        path = self.url.partition(b"?")[0][:_LONGEST_ROUTE].decode("latin-1")
+        ids = (request_id_of(value) for name, value in self.headers or () if name == b"x-request-id")
+        self._send(self._refusal(error, path or "(none)", next(ids, None)), closing=True)
         self.transport.close()
+
+    def give_up(self, reason: str) -> None:
+        """Cut off a caller who cannot even be told."""
+        log.warning("connection cut off", extra={"peer": (self.client or ("?",))[0], "reason": reason})
+        self.transport.abort()
 
     def _read_head(self) -> _Head | None:
         """The head of a plain request; None for one that has to go the ordinary way."""
@@ -181,7 +220,7 @@ class Connection(HttpToolsProtocol):
                 request_id = request_id_of(value)
             elif name in _NOT_PLAIN and (name != b"connection" or not self._is_kept(value)):
                 return None
-        if length > self.service.limits.body_bytes or not self.parser.should_keep_alive():
+        if length > _LARGEST_PLAIN or length > self.service.limits.body_bytes or not self.parser.should_keep_alive():
             return None
         return _Head(perf_counter(), authorization, request_id, length)
 
@@ -200,9 +239,15 @@ class Connection(HttpToolsProtocol):
         self.url, self.expect_100_continue = url, expects
         self.headers.extend(headers)
         super().on_headers_complete()
+        if len(self.pipeline) > _MOST_AHEAD:
+            self.give_up(f"it sent more than {_MOST_AHEAD} requests ahead of their answers")
+            raise ConnectionAbortedError  # the parser reads no further
 
-    def _go_ordinary_way_with(self, content: bytes) -> None:
+    def _go_ordinary_way_with(self, content: bytes, caller: ApiKey | None) -> None:
+        """Hand over a request that is whole, and admitted."""
         self._go_ordinary_way()
+        scope: Any = self.scope
+        scope[ADMITTED] = caller
         if content:
             super().on_body(content)
         super().on_message_complete()
@@ -213,6 +258,7 @@ class Connection(HttpToolsProtocol):
             self.flow.pause_reading()
             self.pipeline.appendleft((cycle, app))
         else:
+            self._started = cycle
             super()._start_asgi_task(cycle, app)
 
     def _reply(
@@ -234,23 +280,32 @@ class Connection(HttpToolsProtocol):
         self._go_on()
 
     def _refuse(self, error: Exception, plain: _Head) -> None:
-        scope = {"client": self.client}
-        refusal = refusal_of(error, route=ROUTE, request_id=plain.request_id, scope=scope)
-        self.service.metrics.refusals.add((str(refusal.status),))
+        refusal = self._refusal(error, ROUTE, plain.request_id)
         self.service.metrics.request_seconds.observe((ROUTE, str(refusal.status)), perf_counter() - plain.started)
         self.answered += 1
         if not self.transport.is_closing():
-            headers = [(b"x-request-id", refusal.request_id.encode()), *refusal.headers]
-            head = _head(refusal.status, b"application/problem+json", refusal.body, headers)
-            self.transport.write(head + refusal.body)
+            self._send(refusal)
         self._go_on()
+
+    def _refusal(self, error: Exception, route: str, request_id: str | None) -> Refusal:
+        """What to say of an error; logged and counted."""
+        refusal = refusal_of(error, route=route, request_id=request_id, scope={"client": self.client})
+        self.service.metrics.refusals.add((str(refusal.status),))
+        return refusal
+
+    def _send(self, refusal: Refusal, *, closing: bool = False) -> None:
+        headers = [(b"x-request-id", refusal.request_id.encode()), *refusal.headers]
+        if closing and (b"connection", b"close") not in headers:
+            headers.append((b"connection", b"close"))
+        self.transport.write(_head(refusal.status, b"application/problem+json", refusal.body, headers) + refusal.body)
 
     def _go_on(self) -> None:
         if self._leaving:
             self.transport.close()
         elif self.pipeline:
+            cycle, app = self.pipeline.pop()
             self.flow.resume_reading()
-            super()._start_asgi_task(*self.pipeline.pop())
+            self._start_asgi_task(cycle, app)
 
     def _good_head(self, content: bytes, request_id: str) -> bytes:
         server = self.server_state.default_headers
@@ -258,52 +313,23 @@ class Connection(HttpToolsProtocol):
         return _GOOD_HEAD % (date, len(content), request_id.encode())
 
     @property
-    def awaits(self) -> tuple[Any, ...] | None:
-        """What of a request has not arrived: equal until it has; None when nothing is awaited."""
+    def awaits(self) -> tuple[Awaited, Any] | None:
+        """What of its caller the server waits for: equal until the caller has moved; None while the caller waits."""
         cycle: Any = self.cycle
+        if unread := self.transport.get_write_buffer_size():
+            return "reading", (unread, self.answered, id(cycle))
+        if self._pending or self.flow.read_paused:  # with requests in hand, whose answers come first
+            return None
         if self._plain is not None or self._in_head:
-            return (self.answered, id(cycle), "rest")
-        if cycle is not None and not cycle.response_complete:
-            return (id(cycle), "body") if cycle.more_body else None
-        if cycle is None and not self.answered and not self._pending:
-            return ("anything",)
-        return None
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether it waits for the next request with no timer of uvicorn's running."""
-        return not self._pending and self.timeout_keep_alive_task is None and self._is_between()
+            return "request", (self.answered, id(cycle), "rest")
+        if not self._is_between():
+            return ("request", (id(cycle), "body")) if cycle.more_body else None
+        if cycle is None and not self.answered:
+            return "request", "anything"
+        return None if self.timeout_keep_alive_task else ("another", self.answered)  # uvicorn's own timer runs
 
 
 def _head(status: int, kind: bytes, body: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
     lines = [(b"content-type", kind), (b"content-length", b"%d" % len(body)), *headers]
     text = b"".join(b"%b: %b\r\n" % line for line in lines)
     return b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, _STATUS.get(status, b"Refused"), text)
-
-
-class Sweeper:
-    """Closes connections that keep the server waiting; called about once a second."""
-
-    def __init__(self, patience_s: float) -> None:
-        """``patience_s``: how long a request may take to arrive."""
-        self._patience = patience_s
-        self._since: dict[Connection, tuple[Any, float]] = {}
-
-    def sweep(self, connections: set[Any]) -> None:
-        """Close those that have waited too long."""
-        now = time.monotonic()
-        seen: dict[Connection, tuple[Any, float]] = {}
-        for connection in list(connections):
-            awaited = connection.awaits
-            state = ("idle", connection.answered) if awaited is None and connection.is_idle else awaited
-            if state is None:
-                continue
-            known = self._since.get(connection)
-            since = known[1] if known and known[0] == state else now
-            if awaited is None and now - since > _IDLE_S:
-                connection.transport.close()
-            elif awaited is not None and now - since > self._patience:
-                connection.say_no(408, f"The request did not arrive within {self._patience:g} seconds.")
-            else:
-                seen[connection] = (state, since)
-        self._since = seen

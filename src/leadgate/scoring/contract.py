@@ -27,7 +27,7 @@ _LONGEST_CATEGORY = 100
 
 LeadId = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern=r"^[^\x00]*$")]
 EventId = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[\x20-\x7e]*$(?!\n)")]
-"""Becomes a header's value. Python's ``$`` is also before a last line feed; the look-ahead is a rule in JavaScript too."""
+"""Becomes a header's value. Python's ``$`` is also before a last line feed; JavaScript knows the look-ahead too."""
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 
 

@@ -6,6 +6,7 @@ file is removed after it. So a drainer may be killed anywhere, and two may work 
 
 import fcntl
 import logging
+import math
 import os
 import threading
 import time
@@ -21,16 +22,21 @@ from leadgate.records import Prediction
 from leadgate.scoring.folding import log_predictions
 from leadgate.scoring.segments import Segment, read_segment
 from leadgate.scoring.spool import NEW, OPEN, SEALED
-from leadgate.storage.postgres.connection import Connection
+from leadgate.storage.postgres.connection import Connection, commit_durably, patient
+from leadgate.storage.postgres.idempotency import forget_answers
 from leadgate.storage.postgres.partitions import ensure_partitions
 from leadgate.storage.postgres.predictions import DrainedSegment, claim_segment, forget_segments
 
-REJECTED = ".rejected"
-"""A segment with predictions that the log's rules refuse; kept, for the person who has to find out why."""
+REJECTED, DAMAGED = ".rejected", ".damaged"
+"""A segment with predictions that the log's rules refuse, and one that could not be read whole: kept, for the person
+who has to find out why, or who has a release of Leadgate that can read it."""
 
 _PAUSE_S = 0.05
+_TIDY_S = 3_600.0
 _LONGEST_PAUSE_S = 2.0
 _REMEMBERED = timedelta(days=90)
+_REPEATED = timedelta(days=2)
+"""For how long answers are kept that a repeated request gets: twice as long as it does, for clocks differ."""
 _BORN_S = 60.0
 """A segment that is younger may be in the hands of a writer that has not locked it yet."""
 
@@ -46,17 +52,22 @@ class SpoolState:
     """Bytes."""
     lag_s: float
     """Age of the oldest segment."""
+    kept: int
+    """Segments that were damaged or refused, beside those that wait."""
 
 
 def spool_state(folder: Path) -> SpoolState:
     """Look at a spool. Never raises: files may go while it looks."""
-    sizes, oldest = [], time.time()
-    for path in _files(folder, SEALED, OPEN):
+    sizes, oldest, kept = [], time.time(), 0
+    for path in _files(folder, SEALED, OPEN, REJECTED, DAMAGED):
+        if path.suffix in (REJECTED, DAMAGED):
+            kept += 1
+            continue
         with suppress(FileNotFoundError):
             found = path.stat()
             sizes.append(found.st_size)
             oldest = min(oldest, found.st_mtime)
-    return SpoolState(segments=len(sizes), size=sum(sizes), lag_s=max(0.0, time.time() - oldest))
+    return SpoolState(segments=len(sizes), size=sum(sizes), lag_s=max(0.0, time.time() - oldest), kept=kept)
 
 
 class Drainer:
@@ -76,11 +87,10 @@ class Drainer:
         """
         while True:
             try:
-                with psycopg.connect(self._url, connect_timeout=5, autocommit=True) as connection:
-                    self._tell_up()
+                with psycopg.connect(patient(self._url), autocommit=True) as connection:
                     self._drain_on(connection, stop)
                     return
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            except psycopg.Error as error:  # a standby that only reads or a lost grant passes too
                 self._tell_down(error)
                 if stop.is_set():
                     return
@@ -96,27 +106,29 @@ class Drainer:
         return drained
 
     def _drain_on(self, connection: Connection, stop: threading.Event) -> None:
-        tidied = 0.0
+        tidied = -math.inf
         while True:
             last = stop.is_set()
             drained = self.drain(connection)
+            self._tell_up()
             if last and not drained:
                 return
-            if time.monotonic() - tidied > 3_600:  # noqa: PLR2004  # an hour
+            if time.monotonic() - tidied > _TIDY_S:
                 tidied = time.monotonic()
                 forget_segments(connection, before=self._clock() - _REMEMBERED)
+                forget_answers(connection, before=self._clock() - _REPEATED)
             if not drained:
                 stop.wait(_PAUSE_S)
 
     def _ready(self) -> Iterator[Path]:
         """Finished segments, those of dead writers among them, in the order in which each writer wrote them."""
         for path in _files(self._folder, OPEN, NEW):
-            with suppress(FileNotFoundError, BlockingIOError), _locked(path):
-                if path.suffix == NEW:  # its writer died before it could answer anything
-                    if time.time() - path.stat().st_mtime > _BORN_S:
-                        path.unlink()
-                else:
-                    path.rename(path.with_suffix(SEALED))
+            with suppress(FileNotFoundError, BlockingIOError):
+                # Looked at before it is locked: its writer, which is about to lock it, must not find it locked.
+                if path.suffix == NEW and time.time() - path.stat().st_mtime <= _BORN_S:
+                    continue
+                with _locked(path):
+                    _take(path)
         yield from _files(self._folder, SEALED)
 
     def _drain_segment(self, connection: Connection, path: Path) -> DrainedSegment:
@@ -140,6 +152,8 @@ class Drainer:
                 "segment is damaged",
                 extra={"segment": path.name, "damage": drained.damage, "lost": drained.lost},
             )
+            if not path.with_suffix(REJECTED).exists():
+                _keep(path, DAMAGED)
         path.unlink(missing_ok=True)
         return drained
 
@@ -161,7 +175,7 @@ class Drainer:
             notes = [drained.damage] if drained.damage else []
             if refused:
                 notes.append(f"the log refuses {len(refused)}, the first {refused[0]}")
-                _keep(path)
+                _keep(path, REJECTED)
             drained = replace(
                 drained,
                 predictions=len(segment.predictions) - len(refused),
@@ -175,22 +189,31 @@ class Drainer:
     def _tell_down(self, error: Exception) -> None:
         if not self._down:
             reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
-            log.error("PostgreSQL does not answer; predictions wait in the spool", extra={"reason": reason[0]})
+            log.error("PostgreSQL takes no predictions; they wait in the spool", extra={"reason": reason[0]})
         self._down = True
 
     def _tell_up(self) -> None:
         if self._down:
-            log.info("PostgreSQL answers again")
+            log.info("PostgreSQL takes predictions again")
         self._down, self._pause = False, _PAUSE_S
 
 
 def _prepare(connection: Connection, predictions: Sequence[Prediction]) -> None:
+    commit_durably(connection)  # the file goes away after it
     ensure_partitions(connection, sorted({p.scored_at.date() for p in predictions}))
 
 
-def _keep(path: Path) -> None:
+def _take(path: Path) -> None:
+    """Make a segment of what a dead writer left; one that was never ready answered nothing."""
+    if path.suffix == NEW:
+        path.unlink()
+    else:
+        path.rename(path.with_suffix(SEALED))
+
+
+def _keep(path: Path, suffix: str) -> None:
     """Give a segment a second name, under which it stays; a full disk has no room for a copy."""
-    kept = path.with_suffix(REJECTED)
+    kept = path.with_suffix(suffix)
     try:
         with suppress(FileExistsError):
             os.link(path, kept)

@@ -1,5 +1,6 @@
 """Writes predictions into the log, and into the profiles of their hours: both or neither."""
 
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,8 @@ _PARTS = 64
 """Rows that an hour gets from this process before it merges them."""
 _ASK_AGAIN_S = 60.0
 """After this time a version that had no baseline is asked for one again."""
+
+log = logging.getLogger("leadgate.drainer")
 
 Group = tuple[str, str, str, datetime]
 
@@ -70,8 +73,15 @@ class Folder:
         """
         for (name, version, variant, hour), group in grouped(predictions).items():
             layout, digest = self.layouts.of(connection, name, version)
+            try:
+                content = profile_to_bytes(profile_predictions(layout, group))
+            except Exception:
+                # Whatever its features are, a prediction that was answered belongs into the log.
+                log.exception("features cannot be summed up", extra={"model_version": version, "leads": len(group)})
+                layout, digest = NO_LAYOUT, ""
+                content = profile_to_bytes(profile_predictions(layout, group))
             key = HourKey(model_name=name, model_version=version, variant=variant, hour=hour, layout=digest)
-            add_part(connection, key, len(group), profile_to_bytes(profile_predictions(layout, group)))
+            add_part(connection, key, len(group), content)
             self._count(connection, key, layout)
 
     def _count(self, connection: Connection, key: HourKey, layout: Layout) -> None:

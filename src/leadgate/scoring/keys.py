@@ -61,7 +61,7 @@ class Keyring:
         if known is None or not right or prefix != b"lg":
             raise RefusedCallerError(401, "The key is not known.")
         key, scopes = known
-        if key.revoked_at is not None or (key.expires_at is not None and now >= key.expires_at):
+        if not is_in_force(key, now):
             raise RefusedCallerError(401, "The key was revoked or has expired.", key_id=key.key_id)
         if scope not in scopes:
             raise RefusedCallerError(403, f"The key does not allow {scope}.", key_id=key.key_id)
@@ -84,6 +84,11 @@ class Keyring:
             self._buckets[key.key_id] = (level, max(seconds, since))
             _refuse_for_now(key, (1 - level) / rate if rate > 0 else math.inf)
         self._buckets[key.key_id] = (level - 1, max(seconds, since))
+
+
+def is_in_force(key: ApiKey, now: datetime) -> bool:
+    """Whether a key is neither revoked nor expired at ``now`` (UTC)."""
+    return key.revoked_at is None and (key.expires_at is None or now < key.expires_at)
 
 
 def token_of(key_id: str, secret: str) -> str:

@@ -9,13 +9,15 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from leadgate.errors import DatabaseDownError
 from leadgate.records import Outcome, Prediction
 from leadgate.scoring.folding import log_predictions
-from leadgate.storage.postgres.connection import database_down
+from leadgate.storage.postgres.connection import Connection, commit_durably, database_down, limit_statements, patient
 from leadgate.storage.postgres.idempotency import KnownAnswer, find_answer, remember_answer
 from leadgate.storage.postgres.measurements import Measurement, add_measurement
 from leadgate.storage.postgres.outcomes import Recorded, record_outcomes
 from leadgate.storage.postgres.partitions import ensure_partitions
 from leadgate.storage.postgres.predictions import LatestScore, latest_score
 
+_STATEMENT_S = 30.0
+"""The longest that a statement may take, waiting for locks included."""
 _WAIT_S = 5.0
 """How long a request waits for a connection before it is told that the database does not answer."""
 
@@ -25,7 +27,9 @@ class ServingLog:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._pool = ConnectionPool(url, min_size=1, max_size=4, timeout=_WAIT_S, open=False)
+        self._pool = ConnectionPool(
+            patient(url), min_size=1, max_size=4, timeout=_WAIT_S, configure=_configure, open=False
+        )
 
     def open(self) -> None:
         """Connect in the background, and go on trying: a worker may start while the database is away."""
@@ -56,6 +60,7 @@ class ServingLog:
         """Keep an answer and log its predictions, both or neither; gives the one that somebody else kept first."""
         try:
             with self._pool.connection() as connection, connection.transaction():
+                commit_durably(connection)  # there is no spool behind it
                 if not remember_answer(connection, caller, key, made, at=at, since=since):
                     known = find_answer(connection, caller, key, since=since)
                     assert known is not None
@@ -101,3 +106,7 @@ class ServingLog:
 
     def _down(self, error: Exception) -> DatabaseDownError:
         return database_down(self._url, error)
+
+
+def _configure(connection: Connection) -> None:
+    limit_statements(connection, _STATEMENT_S)

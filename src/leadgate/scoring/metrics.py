@@ -97,6 +97,7 @@ _COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "leadgate_predictions": ("Answered scores", ("model_version", "variant", "priority")),
     "leadgate_prediction_failures": ("Leads that a version failed to score", ("model_version", "variant")),
     "leadgate_shadow_failures": ("Shadow scores that failed or were too slow", ("shadow_version",)),
+    "leadgate_shadow_skips": ("Shadow scores that were left out, so that no answer waited", ("shadow_version",)),
     "leadgate_outcomes": ("Recorded outcomes", ()),
     "leadgate_refusals": ("Requests that were refused", ("status",)),
     "leadgate_route_changes": ("Routes taken up", ()),
@@ -107,6 +108,7 @@ _GAUGES: dict[str, str] = {
     "leadgate_spool_segments": "Segments that are not in the log yet",
     "leadgate_spool_bytes": "Their size",
     "leadgate_spool_lag_seconds": "Age of the oldest of them",
+    "leadgate_spool_kept": "Segments that were damaged or refused; their files are kept",
     "leadgate_spool_full": "1 while predictions are refused because the spool cannot take them",
     "leadgate_library_queue": "Requests that wait for a version served by the library",
     "leadgate_connections": "Open connections",
@@ -130,6 +132,7 @@ class Metrics:
         self.predictions = self._counters["leadgate_predictions"]
         self.prediction_failures = self._counters["leadgate_prediction_failures"]
         self.shadow_failures = self._counters["leadgate_shadow_failures"]
+        self.shadow_skips = self._counters["leadgate_shadow_skips"]
         self.outcomes = self._counters["leadgate_outcomes"]
         self.refusals = self._counters["leadgate_refusals"]
         self.route_changes = self._counters["leadgate_route_changes"]

@@ -8,7 +8,10 @@ down; its caller can repeat it safely, which is what the key is for.
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from hashlib import sha256
+from json import loads
+from typing import Any
 
+import msgspec
 from starlette.concurrency import run_in_threadpool
 
 from leadgate.records import Prediction
@@ -26,9 +29,9 @@ Score = Callable[[], Awaitable[tuple[list[Prediction], bytes]]]
 async def answer_once(service: Service, caller: str, key: str, body: bytes, score: Score) -> bytes:
     """The answer's body: the one that was given under this key in the last day, else a new one.
 
-    Raises BadRequestError (422) when the key came with another body, DatabaseDownError.
+    Raises BadRequestError (422) when the key came with another request, DatabaseDownError.
     """
-    digest = sha256(body).digest()
+    digest = await run_in_threadpool(digest_of, body)
     now = service.clock()
     since = now - KEPT
     known = await run_in_threadpool(service.log.find_answer, caller, key, since)
@@ -44,3 +47,19 @@ async def answer_once(service: Service, caller: str, key: str, body: bytes, scor
             "idempotency-key",
         )
     return known.answer
+
+
+def digest_of(body: bytes) -> bytes:
+    """SHA-256 of what a body of JSON says, however it is written: order of names, blanks, escapes, 7 or 7.0, null.
+
+    It is the body that counts, not what the route's versions read of it: those may change between two repetitions.
+    """
+    try:
+        said = loads(body, parse_int=float, object_hook=_without_nulls)
+        return sha256(msgspec.json.encode(said, order="sorted")).digest()
+    except (ValueError, RecursionError):  # nested too deep, in a field that no version uses
+        return sha256(body).digest()
+
+
+def _without_nulls(members: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if value is not None}

@@ -32,6 +32,8 @@ class WorkerPlan(msgspec.Struct, frozen=True, kw_only=True):
     model_name: str
     bundles: str
     """Folder of the versions on this machine."""
+    declared: tuple[str, ...]
+    """Names of the features in leadgate.yaml."""
     run: str
     """Folder where workers leave what the others, and their successors, read."""
     durability: Durability

@@ -18,6 +18,8 @@ from leadgate.scoring.refusals import Refusal, refusal_of, request_id_of
 from leadgate.scoring.service import Service, encode
 
 ROUTE = "/predict"
+ADMITTED = "leadgate.admitted"
+"""In the scope of a request that was admitted at the socket: its key, which is not charged again."""
 
 log = logging.getLogger("leadgate.scoring")
 
@@ -39,7 +41,7 @@ class Predict:
         request_id = key = None
         try:
             authorization, request_id, key, length = read_head(scope["headers"])
-            caller = service.admit(authorization, "score", started)
+            caller = scope[ADMITTED] if ADMITTED in scope else service.admit(authorization, "score", started)
             body = await read_body(receive, length, service.limits.body_bytes)
             live = service.live
             lead = live.contract.decode_lead(body)

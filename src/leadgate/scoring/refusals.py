@@ -18,6 +18,10 @@ log = logging.getLogger("leadgate.scoring")
 _LONGEST_ID = 128
 
 
+class CrowdedError(Exception):
+    """More connections are open than a worker takes."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
     """A problem, ready to be sent."""
@@ -69,6 +73,7 @@ def refusal_of(error: Exception, *, route: str, request_id: str | None, scope: A
 
 
 _NOT_NOW: dict[type[Exception], tuple[str, int]] = {
+    CrowdedError: ("Too many connections are open; try again.", 1),
     BusyError: ("Too many requests wait for a score at this moment; try again.", 1),
     TimeoutError: ("The score took too long; try again.", 1),
     SpoolFullError: ("The prediction cannot be written down now, so it is not answered; try again.", 5),

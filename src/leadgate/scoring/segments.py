@@ -62,7 +62,7 @@ def read_segment(content: bytes) -> Segment:
     found: list[Prediction] = []
     notes: list[str] = [] if committed else ["the header is damaged"]
     at, expected = HEADER_BYTES, 0
-    gaps = 0
+    gaps = foreign = 0
     # What lies beyond the committed bytes was never answered: its worker died, or its write failed half-way.
     end = len(content) if committed is None else min(len(content), committed[1])
     while at < end:
@@ -72,12 +72,15 @@ def read_segment(content: bytes) -> Segment:
             notes.append(f"{following - at} bytes at {at} are not records")
             at = following
             continue
-        predictions, before, size = record
+        predictions, count, before, size = record
         gaps += max(0, before - expected)
-        expected = before + len(predictions)
+        expected = before + count
+        foreign += 0 if predictions else count
         found += predictions
         at += size
-    lost = gaps if committed is None else max(0, committed[0] - len(found))
+    if foreign:
+        notes.append(f"{foreign} predictions are whole, in a form that this release of Leadgate does not read")
+    lost = gaps + foreign if committed is None else max(0, committed[0] - len(found))
     if committed and len(content) < committed[1]:
         notes.append(f"{committed[1] - len(content)} bytes are missing at the end")
     return Segment(predictions=tuple(found), lost=lost, damage="; ".join(notes) or None)
@@ -95,8 +98,11 @@ def _committed(content: bytes) -> tuple[int, int] | None:
     return predictions, committed
 
 
-def _record_at(content: bytes, at: int) -> tuple[list[Prediction], int, int] | None:
-    """The predictions of the record that starts here, those before it, and its size; None where none does."""
+def _record_at(content: bytes, at: int) -> tuple[list[Prediction], int, int, int] | None:
+    """Of the record that starts here: its predictions, their number, that of those before it, its size; None for none.
+
+    No prediction, but their number, where another release of Leadgate wrote them.
+    """
     start = at + _RECORD_BYTES
     if content[at : at + len(MARK)] != MARK or start > len(content):
         return None
@@ -108,9 +114,9 @@ def _record_at(content: bytes, at: int) -> tuple[list[Prediction], int, int] | N
         return None
     try:
         predictions = _decode(payload)
-    except msgspec.DecodeError:  # written by another release of Leadgate
-        return None
-    return (predictions, before, _RECORD_BYTES + length) if len(predictions) == count else None
+    except msgspec.DecodeError:
+        predictions = []
+    return ([] if len(predictions) != count else predictions), count, before, _RECORD_BYTES + length
 
 
 def _next_record(content: bytes, at: int) -> int | None:

@@ -35,6 +35,10 @@ class BusyError(Exception):
     """More requests wait for the library than could be answered in time."""
 
 
+class _LeftOutError(Exception):
+    """A shadow would make an answer wait."""
+
+
 class LibraryQueue:
     """Scores with the library in one thread of its own, so that the event loop goes on; a bounded number may wait."""
 
@@ -48,10 +52,10 @@ class LibraryQueue:
         """Probabilities of conversion. Raises BusyError when too many requests wait."""
         if self.waiting >= self._most:
             raise BusyError
+        loop = asyncio.get_running_loop()
         self.waiting += 1
         future = self._thread.submit(arm.score_many, leads)
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._done))
-        loop = asyncio.get_running_loop()
         return await asyncio.wrap_future(future)
 
     def _done(self) -> None:
@@ -71,9 +75,12 @@ class Service:
     """None where nobody is asked for a key."""
     limits: Limits = field(default_factory=Limits)
     library: LibraryQueue = field(init=False, repr=False)
+    shadows: LibraryQueue = field(init=False, repr=False)
+    """Of the library's scores that nobody is told: a thread of their own, so that no answer ever stands behind one."""
 
     def __post_init__(self) -> None:
         self.library = LibraryQueue(self.limits.library_queue)
+        self.shadows = LibraryQueue(self.limits.library_queue)
 
     def admit(self, authorization: bytes | None, scope: Scope, seconds: float) -> ApiKey | None:
         """The key of a caller who may do this; None where none is asked for. Raises RefusedCallerError."""
@@ -160,16 +167,21 @@ class Service:
     async def _by_library(self, arm: Arm, leads: Sequence[LeadIn]) -> list[float]:
         return await asyncio.wait_for(self.library.score(arm, leads), self.limits.request_s)
 
+    async def _shadow_by_library(self, shadow: Arm, leads: Sequence[LeadIn]) -> list[float]:
+        if self.library.waiting:  # the interpreter's lock belongs to those who wait for an answer
+            raise _LeftOutError
+        return await asyncio.wait_for(self.shadows.score(shadow, leads), _SHADOW_WAIT_S)
+
     async def _shadow_scores(
         self, shadow: Arm, arm: Arm, leads: Sequence[LeadIn], scores: Sequence[float]
     ) -> Sequence[float | None]:
         """Scores that nobody is told; whatever goes wrong here, the answer is as it would have been."""
         try:
-            if shadow.compiled:
-                made = await self._score_many(shadow, leads)
-            else:
-                made = await asyncio.wait_for(self.library.score(shadow, leads), _SHADOW_WAIT_S)
+            made = await (self._score_many if shadow.compiled else self._shadow_by_library)(shadow, leads)
             found = [_probability(score) for score in made]
+        except _LeftOutError:  # our choice, and no fault of the version
+            self.metrics.shadow_skips.add((shadow.version,), len(leads))
+            return [None] * len(leads)
         except Exception as error:  # noqa: BLE001  # see above
             self.metrics.shadow_failures.add((shadow.version,), len(leads))
             log.warning("shadow failed", extra={"shadow_version": shadow.version, "reason": repr(error)})

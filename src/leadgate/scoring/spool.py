@@ -26,7 +26,11 @@ OPEN, SEALED, NEW = ".open", ".seg", ".new"
 
 SEAL_AFTER_S = 0.5
 """Age at which a segment is handed to the drainer: the lag of the log behind the answers."""
+SEAL_BEHIND_S = 30.0
+"""The same while the drainer is behind: an hour without a database is to be a hundred files, not thousands."""
 SEAL_BYTES = 8 * 1024 * 1024
+_BEHIND = 16
+"""Segments of one worker that wait; above as many, the drainer is behind."""
 
 log = logging.getLogger("leadgate.scoring")
 
@@ -51,6 +55,8 @@ class Spool:
         """Why nothing is taken now; None when all is well."""
         self.written = 0
         """Predictions since the start."""
+        self.sealed = 0
+        """Finished segments that wait for the drainer, as they were last counted."""
         self._name = uuid_utils.uuid7().hex
         self._number = 0
         self._segment: _OpenSegment | None = None
@@ -89,8 +95,12 @@ class Spool:
     def tick(self) -> None:
         """Look after the disk and the age of the segment; called a few times a second."""
         self._look_at_disk()
-        if self._segment and self._segment.age > SEAL_AFTER_S:
+        if self._segment and self._segment.age > (SEAL_AFTER_S if self.sealed <= _BEHIND else SEAL_BEHIND_S):
             self.seal()
+
+    def count_sealed(self) -> int:
+        """Finished segments of this worker that wait for the drainer. Lists the folder, so it belongs in a thread."""
+        return sum(path.suffix == SEALED and path.stem.startswith(self._name) for path in self.folder.iterdir())
 
     def seal(self) -> None:
         """Hand the segment to the drainer, now or after the write that is under way; the next write opens another."""
@@ -109,11 +119,11 @@ class Spool:
     async def settle(self, patience_s: float) -> bool:
         """Wait until every segment that exists now is in the log; False when that takes longer than ``patience_s``."""
         self.seal()
-        waiting = self._segments()
         deadline = time.monotonic() + patience_s
+        waiting = await asyncio.to_thread(self._segments)
         while waiting and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
-            waiting &= self._segments()
+            waiting &= await asyncio.to_thread(self._segments)
         return not waiting
 
     def _segments(self) -> set[str]:

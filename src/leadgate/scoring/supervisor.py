@@ -18,6 +18,7 @@ _START_S = 60.0
 _STOP_S = 40.0
 """Longer than a worker gives its requests to finish."""
 _DRAIN_S = 20.0
+_LONGEST_PAUSE_S = 30.0
 
 log = logging.getLogger("leadgate.supervisor")
 
@@ -135,12 +136,17 @@ def _revive(child: _Child) -> None:
         return
     if not child.not_before:
         child.failures += 1
-        child.not_before = now + (0.0 if child.failures == 1 else min(30.0, 0.5 * 2**child.failures))
+        child.not_before = now + _pause(child.failures)
         log.error("child has died", extra={"child": child.name, "exit_code": code, "failures": child.failures})
     if now >= child.not_before:
         child.not_before = 0.0
         with suppress(OSError):
             os.close(child.start())
+
+
+def _pause(failures: int) -> float:
+    """Seconds until a child that has died so many times in a row is started anew."""
+    return 0.0 if failures == 1 else min(_LONGEST_PAUSE_S, 0.5 * 2 ** min(failures, 10))
 
 
 def _wait_ready(pipe: int) -> None:

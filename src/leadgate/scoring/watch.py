@@ -6,31 +6,32 @@ and warmed here, in a thread, before the switch: no request waits for it.
 
 import asyncio
 import logging
-import os
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-import msgspec
 import psycopg
 
-from leadgate.errors import LeadgateError, RefusedError
-from leadgate.models.bundles import load_bundle
+from leadgate.errors import RefusedError
+from leadgate.models.bundles import declared_names, load_bundle
 from leadgate.models.scorers import Scored
 from leadgate.records import ApiKey, Route
 from leadgate.scoring.answering import Live, Request, answer, live_of, record
 from leadgate.scoring.contract import LeadIn
+from leadgate.scoring.memory import remember
 from leadgate.scoring.service import Service, encode
-from leadgate.storage.postgres.connection import Connection
+from leadgate.storage.postgres.connection import Connection, limit_statements, patient
 from leadgate.storage.postgres.keys import CHANNEL as KEYS_CHANNEL
 from leadgate.storage.postgres.keys import all_keys
 from leadgate.storage.postgres.routes import CHANNEL, present_route
 
 _POLL_S = 1.0
+_STATEMENT_S = 10.0
 _FETCH_AGAIN_S = 10.0
+_LONGEST_PAUSE_S = 300.0
 _KEPT = 8
 """Versions that stay loaded, so that going back to one takes no time."""
 
@@ -43,7 +44,9 @@ Fetch = Callable[[str], None]
 class Versions:
     """The versions that a worker has loaded."""
 
-    def __init__(self, root: Path, model_name: str, fetch: Fetch) -> None:
+    def __init__(self, root: Path, model_name: str, fetch: Fetch, declared: Iterable[str] = ()) -> None:
+        """``declared``: names of the features in leadgate.yaml."""
+        self._declared = declared
         self._root = root
         self._model_name = model_name
         self._loaded: dict[tuple[str, str], Scored] = {}
@@ -58,11 +61,15 @@ class Versions:
             del self._loaded[next(iter(self._loaded))]
         return scored
 
+    def names(self) -> list[str]:
+        """What callers may send, used by a version or not: after going back to one nobody is refused who was not."""
+        return sorted({*self._declared, *declared_names(self._root, self._model_name)})
+
     def _load(self, version: str, digest: str) -> Scored | None:
         try:
             scored = load_bundle(self._root, self._model_name, version)
-        except LeadgateError as error:  # a changed file: to be fetched again
-            log.warning("bundle refused", extra={"version": version, "reason": str(error)})
+        except Exception as error:  # noqa: BLE001  # whatever is wrong with it, another copy may be right
+            log.warning("version cannot be loaded", extra={"version": version, "reason": repr(error)})
             return None
         return scored if scored is not None and scored.card.model_digest == digest else None
 
@@ -87,14 +94,18 @@ def load_live(route: Route, versions: Versions) -> Live:
             versions.fetch(version)
             found = versions.find(version, digest)
         if found is None:
-            raise RefusedError(
-                f"The route names version {version} with model digest {digest[:12]}…, the registry has another model "
-                "under that number; set the route anew with `leadgate route set`."
-            )
+            raise RefusedError(_another_model(version, digest))
         scored.append(found)
-    live = live_of(route, scored[0], scored[1] if len(scored) > 1 else None)
+    live = live_of(route, scored[0], scored[1] if len(scored) > 1 else None, versions.names())
     _warm(live)
     return live
+
+
+def _another_model(version: str, digest: str) -> str:
+    return (
+        f"The route names version {version} with model digest {digest[:12]}…, the registry has another model "
+        "under that number, or one that cannot be loaded here; set the route anew with `leadgate route set`."
+    )
 
 
 class Watch:
@@ -112,8 +123,8 @@ class Watch:
         self._keys: list[ApiKey] | None = None
         self._stop = threading.Event()
         self._refused_epoch = 0
-        self._fetching: threading.Thread | None = None
-        self._fetch_after = 0.0
+        self._fetch = _Fetching()
+        self._trouble: str | None = None
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
     def start(self) -> None:
@@ -128,8 +139,9 @@ class Watch:
         told = False
         while not self._stop.is_set():
             try:
-                with psycopg.connect(self._url, connect_timeout=5, autocommit=True) as connection:
+                with psycopg.connect(patient(self._url), autocommit=True) as connection:
                     told = False
+                    limit_statements(connection, _STATEMENT_S)
                     connection.execute(f"LISTEN {CHANNEL}")
                     connection.execute(f"LISTEN {KEYS_CHANNEL}")
                     self._listen(connection)
@@ -141,10 +153,27 @@ class Watch:
 
     def _listen(self, connection: Connection) -> None:
         while not self._stop.is_set():
-            self._look_at_keys(connection)
-            self._look_at_route(connection)
+            self._look(connection)
             for _ in connection.notifies(timeout=_POLL_S, stop_after=1):
                 pass
+
+    def _look(self, connection: Connection) -> None:
+        """Look at keys and at the route, each whatever becomes of the other.
+
+        A watch that ended would keep this worker on its route for ever.
+        """
+        trouble = None
+        for look in (self._look_at_keys, self._look_at_route):
+            try:
+                look(connection)
+            except psycopg.Error:
+                raise
+            except Exception as error:
+                trouble = repr(error)
+                if trouble != self._trouble:  # it may come again every second
+                    self._service.metrics.route_failures.add(())
+                    log.exception("the watch failed; it goes on", extra={"reason": trouble})
+        self._trouble = trouble
 
     def _look_at_route(self, connection: Connection) -> None:
         """Take up a new route once all its versions are here.
@@ -155,36 +184,53 @@ class Watch:
         route = present_route(connection, present.model_name)
         if route is None or route.epoch in (present.epoch, self._refused_epoch):
             return
-        missing = [version for version, digest in versions_of(route) if self._versions.find(version, digest) is None]
-        if missing:
-            self._fetch_beside(missing)
+        if self._fetch.epoch == route.epoch and self._fetch.waits():
             return
+        missing = [named for named in versions_of(route) if self._versions.find(*named) is None]
+        if not missing:
+            self._take_up(route)
+        elif self._fetch.epoch == route.epoch and self._fetch.done:
+            self._refuse(route, RefusedError(_another_model(*missing[0])))
+        else:
+            self._fetch_beside(route, [version for version, _ in missing])
+
+    def _take_up(self, route: Route) -> None:
         try:
             live = load_live(route, self._versions)
-        except Exception as error:
-            self._refused_epoch = route.epoch
-            self._service.metrics.route_failures.add(())
-            log.exception("route refused; the one before stays", extra={"epoch": route.epoch, "reason": str(error)})
+        except Exception as error:  # noqa: BLE001  # whatever it is, the route before stays
+            self._refuse(route, error)
             return
-        remember(self._memory, route, self._keys or [])
+        remember(self._memory, route, self._keys)
         self._loop.call_soon_threadsafe(self._switch, live)
 
-    def _fetch_beside(self, versions: list[str]) -> None:
-        if time.monotonic() < self._fetch_after or (self._fetching is not None and self._fetching.is_alive()):
+    def _refuse(self, route: Route, error: Exception) -> None:
+        """Leave a route alone until there is another."""
+        self._refused_epoch = route.epoch
+        self._service.metrics.route_failures.add(())
+        facts = {"epoch": route.epoch, "reason": str(error)}
+        log.error("route refused; the one before stays", extra=facts, exc_info=error)
+
+    def _fetch_beside(self, route: Route, versions: list[str]) -> None:
+        """Fetch versions in a thread, unless one is at it; what fails is tried again after longer and longer pauses."""
+        if self._fetch.is_alive():
             return
+        if self._fetch.epoch != route.epoch:
+            self._fetch = _Fetching(epoch=route.epoch)
+        made = self._fetch
 
         def fetch() -> None:
             try:
                 for version in versions:
                     self._versions.fetch(version)
-                self._fetch_after = 0.0
+                made.done = True
             except Exception as error:
+                made.failures += 1
+                made.not_before = time.monotonic() + min(_LONGEST_PAUSE_S, _FETCH_AGAIN_S * 2 ** (made.failures - 1))
                 self._service.metrics.route_failures.add(())
                 log.exception("version cannot be fetched; the route before stays", extra={"reason": str(error)})
 
-        self._fetch_after = time.monotonic() + _FETCH_AGAIN_S
-        self._fetching = threading.Thread(target=fetch, name="fetch", daemon=True)
-        self._fetching.start()
+        made.thread = threading.Thread(target=fetch, name="fetch", daemon=True)
+        made.thread.start()
 
     def _switch(self, live: Live) -> None:
         """Take up a route: in the event loop's thread, hence between two requests."""
@@ -207,7 +253,7 @@ class Watch:
         keys = all_keys(connection)
         if keys != self._keys:
             self._keys = keys
-            remember(self._memory, self._service.live.route, keys)
+            remember(self._memory, None, keys)
             self._loop.call_soon_threadsafe(self._renew, keys)
 
     def _renew(self, keys: list[ApiKey]) -> None:
@@ -215,24 +261,24 @@ class Watch:
             self._service.keyring = self._service.keyring.renewed(keys)
 
 
-def remember(folder: Path, route: Route, keys: list[ApiKey]) -> None:
-    """Keep route and keys (hashes, no secrets) for a worker that has to start while the database is away."""
-    for name, content in (("route.json", msgspec.json.encode(route)), ("keys.json", msgspec.json.encode(keys))):
-        temporary = folder / f"{name}.{os.getpid()}"
-        with suppress(OSError):  # a full disk must not stop a worker
-            temporary.touch(mode=0o600)
-            temporary.write_bytes(content)
-            temporary.replace(folder / name)
+@dataclass
+class _Fetching:
+    """The fetching of the versions of one route."""
 
+    epoch: int = 0
+    thread: threading.Thread | None = None
+    failures: int = 0
+    not_before: float = 0.0
+    done: bool = False
+    """Whether the registry has given all that was missing."""
 
-def remembered(folder: Path) -> tuple[Route, list[ApiKey]]:
-    """What was kept. Raises RefusedError when nothing was."""
-    try:
-        route = msgspec.json.decode((folder / "route.json").read_bytes(), type=Route)
-        keys = msgspec.json.decode((folder / "keys.json").read_bytes(), type=list[ApiKey])
-    except FileNotFoundError:
-        raise RefusedError("The database does not answer, and no worker here ever knew a route.") from None
-    return route, keys
+    def is_alive(self) -> bool:
+        """Whether it is under way."""
+        return self.thread is not None and self.thread.is_alive()
+
+    def waits(self) -> bool:
+        """Whether there is nothing to do but wait."""
+        return self.is_alive() or time.monotonic() < self.not_before
 
 
 def _warm(live: Live) -> None:

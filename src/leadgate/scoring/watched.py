@@ -17,6 +17,9 @@ from leadgate.scoring.service import Service
 OPEN_TO_ALL = ("/health/live", "/health/ready")
 """Routes that an orchestrator asks without a key."""
 
+_UNASKED_BYTES = 1_024
+"""Of a body that such a route takes and ignores: nobody has said who sends it."""
+
 _SCOPES: dict[str, KeyScope] = {"/predict/batch": "score", "/predict": "score", "/outcomes": "outcomes"}
 
 
@@ -45,11 +48,12 @@ class Watched:
         try:
             authorization, request_id, key, length = read_head(scope["headers"])
             request_id = answer.request_id = request_id or str(uuid_utils.uuid7())
-            path = scope["path"]
-            caller = None
-            if path not in OPEN_TO_ALL:
+            path, caller, most = scope["path"], None, self._service.limits.body_bytes
+            if path in OPEN_TO_ALL:
+                most = min(most, _UNASKED_BYTES)
+            else:
                 caller = self._service.admit(authorization, scope_of(scope["method"], path), started)
-            body = await read_body(receive, length, self._service.limits.body_bytes)
+            body = await read_body(receive, length, most)
             scope.setdefault("state", {}).update(
                 request_id=request_id,
                 idempotency_key=key,

@@ -17,25 +17,28 @@ import uvicorn
 from leadgate.errors import DatabaseDownError, RefusedError
 from leadgate.records import ApiKey, Route
 from leadgate.scoring.api import App
-from leadgate.scoring.connection import Connection, Sweeper
+from leadgate.scoring.connection import Connection
 from leadgate.scoring.desk import Desk
-from leadgate.scoring.drainer import spool_state
+from leadgate.scoring.drainer import SpoolState, spool_state
 from leadgate.scoring.keys import Keyring
 from leadgate.scoring.log import ServingLog
 from leadgate.scoring.measuring import Recorder
+from leadgate.scoring.memory import remember, remembered
 from leadgate.scoring.metrics import Metrics
 from leadgate.scoring.parent import tell_ready
 from leadgate.scoring.plan import ChildPlan, WorkerPlan
 from leadgate.scoring.service import Service
 from leadgate.scoring.spool import Spool
+from leadgate.scoring.sweeper import Sweeper
 from leadgate.scoring.traces import traced
 from leadgate.scoring.warming import warm_connection
-from leadgate.scoring.watch import Fetch, Versions, Watch, load_live, remember, remembered
+from leadgate.scoring.watch import Fetch, Versions, Watch, load_live
 from leadgate.storage.postgres.connection import connect
 from leadgate.storage.postgres.keys import all_keys
 from leadgate.storage.postgres.routes import present_route
 
 _TICK_S = 0.1
+_LOOK_S = 1.0
 
 log = logging.getLogger("leadgate.scoring")
 
@@ -46,7 +49,7 @@ def run_worker(child: ChildPlan, plan: WorkerPlan, url: str, fetch: Fetch, clock
     Raises LeadgateError when route, versions and database do not fit together.
     """
     _raise_file_limit()
-    versions = Versions(Path(plan.bundles), plan.model_name, fetch)
+    versions = Versions(Path(plan.bundles), plan.model_name, fetch, plan.declared)
     route, keys = _route_and_keys(url, plan)
     service = Service(
         live=load_live(route, versions),
@@ -113,7 +116,7 @@ class _Server:
         if self._service.live.compiled and Connection.has_short_way:
             await warm_connection(service, self._uvicorn.config)
         recorder = Recorder(service, start=plan.start, worker=str(plan.slot))
-        ticking = asyncio.create_task(self._tick(recorder))
+        beside = [asyncio.create_task(self._tick(recorder)), asyncio.create_task(self._look())]
         # What was loaded so far stays: the collector need not look at it again and again while requests wait.
         gc.collect()
         gc.freeze()
@@ -121,7 +124,8 @@ class _Server:
         gc.set_threshold(20_000, 10, 10)
         tell_ready(self._child.ready)
         yield
-        ticking.cancel()
+        for task in beside:
+            task.cancel()
         watch.stop()
         await service.spool.close()
         await recorder.close()
@@ -138,19 +142,30 @@ class _Server:
                 recorder.tick()
                 if turn % 10 == 0:
                     sweeper.sweep(self._uvicorn.server_state.connections)
-                    self._measure()
             except Exception:  # one bad turn must not end all turns
                 log.exception("tick failed")
 
-    def _measure(self) -> None:
+    async def _look(self) -> None:
+        """Look at the spool once a second, in a thread: after an outage its folder takes long to list."""
+        spool = self._service.spool
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            try:
+                state = await asyncio.to_thread(spool_state, spool.folder)
+                spool.sealed = await asyncio.to_thread(spool.count_sealed)
+                self._measure(state)
+            except Exception:  # one bad look must not end all looks
+                log.exception("look failed")
+
+    def _measure(self, state: SpoolState) -> None:
         service = self._service
-        state = spool_state(service.spool.folder)
         service.metrics.gauges.update(
             {
                 "leadgate_route_epoch": service.live.route.epoch,
                 "leadgate_spool_segments": state.segments,
                 "leadgate_spool_bytes": state.size,
                 "leadgate_spool_lag_seconds": state.lag_s,
+                "leadgate_spool_kept": state.kept,
                 "leadgate_spool_full": float(service.spool.full is not None),
                 "leadgate_library_queue": service.library.waiting,
                 "leadgate_connections": len(self._uvicorn.server_state.connections),

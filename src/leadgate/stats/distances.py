@@ -38,7 +38,7 @@ def ks_statistic(a: Counts, b: Counts) -> float:
 def ks_p_value(statistic: float, n: int, m: int) -> float:
     """Two-sided p-value of a two-sample statistic, asymptotic; as ``scipy.stats.ks_2samp(method="asymp")``.
 
-    With ties it is conservative. Kolmogorov's limit for large samples, where the other is slow at first, and NaN in the end.
+    With ties it is conservative. Large samples take Kolmogorov's limit: the other is slow there, and NaN in the end.
     """
     from scipy.stats import kstwo, kstwobign  # noqa: PLC0415  # 0.5 s, and the drainer never needs it
 

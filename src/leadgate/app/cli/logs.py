@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from leadgate.app.cli.options import HERE, AsJson, ProjectDir
-from leadgate.app.cli.output import console, print_json, print_table, progress
+from leadgate.app.cli.output import console, moment, print_json, print_table, progress
 from leadgate.app.wire import open_home
 
 if TYPE_CHECKING:
@@ -19,10 +19,12 @@ app = typer.Typer(help="Look at the prediction log, and let old days leave it.",
 def show(project: ProjectDir = HERE, as_json: AsJson = False) -> None:
     """List the days (UTC): predictions in the log and its size, and predictions in the archive."""
     from leadgate.app.retaining import archive_of, day_states  # noqa: PLC0415
+    from leadgate.storage.postgres.predictions import damaged_segments  # noqa: PLC0415
 
     home = open_home(project)
     with home.connection() as connection:
         days = day_states(connection, archive_of(home))
+        damaged = damaged_segments(connection)
     if as_json:
         print_json(days)
         return
@@ -30,6 +32,34 @@ def show(project: ProjectDir = HERE, as_json: AsJson = False) -> None:
     print_table("Prediction log", ["day (UTC)", "predictions", "size", "archived"], rows, numbers=" rrr")
     if not days:
         console.print("No prediction yet.")
+    if damaged:
+        console.print(
+            f"{sum(d.lost for d in damaged):,} answered predictions are missing, of {len(damaged)} damaged segments of "
+            "the spool; see `leadgate logs damaged`.",
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+@app.command("damaged")
+def show_damaged(project: ProjectDir = HERE, as_json: AsJson = False) -> None:
+    """List the segments of the spool that did not reach the log whole, the last first: what was lost, and why."""
+    from leadgate.storage.postgres.predictions import damaged_segments  # noqa: PLC0415
+
+    home = open_home(project)
+    with home.connection() as connection:
+        found = damaged_segments(connection)
+    if as_json:
+        print_json(found)
+        return
+    rows = [(d.segment, moment(d.drained_at), d.predictions, d.lost, d.damage or "") for d in found]
+    columns = ["segment", "drained (UTC)", "predictions", "lost", "what was found"]
+    print_table("Damaged segments", columns, rows, numbers="  rr ")
+    console.print(
+        f"Their files are kept in {home.spool}, on the machine that served." if found else "None.",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 @app.command()
@@ -39,7 +69,7 @@ def retain(
     yes: Annotated[bool, typer.Option("--yes", help="Do it; otherwise only tell what would be done.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Move days that are older out of the log into a Delta table (.leadgate/prediction_logs).
+    """Move days that are older out of the log into a Delta table (.leadgate/prediction_logs, LEADGATE_ARCHIVE_URI).
 
     A day is dropped from the log only after everything in it was read back from the table and found alike. The
     command may be stopped and run again at any time.

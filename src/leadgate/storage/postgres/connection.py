@@ -12,11 +12,20 @@ from importlib.resources import files
 from typing import Any, LiteralString
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from leadgate.errors import DatabaseDownError
 
 Connection = psycopg.Connection[Any]
+
+_NETWORK = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+"""Seconds, save the last: milliseconds. Without them a connection through a firewall that forgot it waits for ever."""
 
 
 @contextmanager
@@ -26,11 +35,32 @@ def connect(url: str) -> Iterator[Connection]:
     Raises DatabaseDownError, naming the host but never the password.
     """
     try:
-        connection = psycopg.connect(url, connect_timeout=5)
+        connection = psycopg.connect(patient(url))
     except psycopg.OperationalError as error:
         raise database_down(url, error) from error
     with connection:
         yield connection
+
+
+def patient(url: str) -> str:
+    """The same database with an end to waiting for its network; what the URL says of that itself holds."""
+    given = conninfo_to_dict(url)
+    return make_conninfo(url, **{name: value for name, value in _NETWORK.items() if name not in given})
+
+
+def limit_statements(connection: Connection, seconds: float) -> None:
+    """Let no statement of this connection take longer: it fails with OperationalError then. Commits.
+
+    A statement of its own, since a pooler between refuses the option of a connection.
+    """
+    connection.execute(statement("connection", "limit_statements"), {"limit": f"{1000 * seconds:.0f}ms"})
+    if not connection.autocommit:
+        connection.commit()
+
+
+def commit_durably(connection: Connection) -> None:
+    """Let the transaction wait for the disk, even where the server's configuration says that none has to."""
+    connection.execute(statement("connection", "commit_durably"))
 
 
 def database_down(url: str, error: Exception) -> DatabaseDownError:
