@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak check format lock bench bench-scorer bench-rollback bench-serving bench-servers bench-rollout bench-replay bench-shifts bench-monitoring clean
+.PHONY: help demo test soak check format lock bench bench-scorer bench-rollback bench-serving bench-servers bench-rollout bench-replay bench-shifts bench-monitoring bench-day clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -59,6 +59,9 @@ bench-shifts: $(READY) ## known shifts: how often and how soon they are told
 
 bench-monitoring: $(READY) ## drift of a million leads from rows and from profiles, and what profiles cost
 	$(BIN)/python benchmarks/monitoring.py
+
+bench-day: $(READY) ## a day of 10 million predictions: all checks (half an hour, 20 GB of disk)
+	$(BIN)/python benchmarks/day.py
 
 bench-servers: $(READY) ## which server, and which way through it (needs wrk)
 	$(BIN)/python benchmarks/servers.py

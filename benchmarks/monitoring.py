@@ -15,6 +15,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
+from typing import Any
 from unittest.mock import patch
 
 import msgspec
@@ -39,7 +40,7 @@ from project import make_project, workplace
 from report import Row, is_quick, report
 
 ROWS = 100_000 if is_quick() else 1_000_000
-NUMERIC, CATEGORICAL = 8, 4
+NUMERIC, CATEGORICAL = 10, 2
 REPEATS = 3
 SEGMENT, SEGMENTS = 1_500, 10 if is_quick() else 30
 START = datetime(2026, 7, 1, 10, tzinfo=UTC)
@@ -148,7 +149,8 @@ def by_evidently(then: pd.DataFrame, now: pd.DataFrame) -> float | None:
     with tempfile.TemporaryDirectory() as folder:
         files = [str(Path(folder) / name) for name in ("then.pkl", "now.pkl")]
         for frame, file in zip((then, now), files, strict=True):
-            frame.to_pickle(file)
+            # Text as plain objects: the other Python may have an older pandas.
+            frame.astype({name: object for name in frame if str(name).startswith("c")}).to_pickle(file)
         ran = subprocess.run([python, "-c", EVIDENTLY, *files], capture_output=True, text=True, check=False)
     if ran.returncode:
         print(ran.stderr[-2_000:])
@@ -212,7 +214,8 @@ def folding(folder: Path) -> list[Row]:
                 spool = folder / f"spool-{name}-{turn}"
                 spool.mkdir()
                 for k in range(SEGMENTS):
-                    _segment(spool / f"{name}-{turn}-{k:03d}.seg", requests, made, k)
+                    at = START + timedelta(seconds=k)
+                    write_segment(spool / f"{name}-{turn}-{k:03d}.seg", requests, made, SEGMENT, at)
                     made += SEGMENT
                 draining = drainer.Drainer(spool, home.database_url, lambda: START)
                 with patch.object(drainer, "log_predictions", ways[name]):
@@ -233,14 +236,15 @@ def folding(folder: Path) -> list[Row]:
     ]
 
 
-def _segment(path: Path, requests: list[dict[str, object]], start: int, number: int) -> None:
+def write_segment(path: Path, requests: list[dict[str, Any]], start: int, size: int, at: datetime) -> None:
+    """A finished segment of the spool with the predictions ``start`` and those after it."""
     records = []
-    for i in range(SEGMENT):
+    for i in range(size):
         request = requests[(start + i) % len(requests)]
         prediction = Prediction(
             prediction_id=f"019e0000-0000-7000-8000-{start + i:012d}",
             lead_id=f"lead {start + i}",
-            scored_at=START + timedelta(seconds=number),
+            scored_at=at,
             model_name="lead-scoring",
             model_version="1",
             variant="champion",
@@ -254,7 +258,7 @@ def _segment(path: Path, requests: list[dict[str, object]], start: int, number: 
         )
         records.append(encode_record([prediction], i))
     body = b"".join(records)
-    path.write_bytes(encode_header(SEGMENT, 64 + len(body)).ljust(64, b"\0") + body)
+    path.write_bytes(encode_header(size, 64 + len(body)).ljust(64, b"\0") + body)
 
 
 def main() -> int:

@@ -74,8 +74,9 @@ def calibration_of_counts(won: Counts, lost: Counts, middles: Floats, groups: in
     """Expected calibration error over groups of neighbouring bins of nearly equal numbers; None without leads.
 
     ``middles`` is the score of each bin. Chance alone puts a proportion at a mean distance of
-    sqrt(2 p (1 - p) / (pi n)) from its truth (``by_chance``). The interval is that of a sum of independent proportions; its lower end is less what
-    chance adds to distances as large as those that were seen: much to small ones, nothing to large ones.
+    sqrt(2 p (1 - p) / (pi n)) from its truth (``by_chance``). The interval is that of a sum of independent
+    proportions; its lower end is less what chance adds to distances as large as those that were seen: much to small
+    ones, nothing to large ones.
     """
     leads = np.asarray(won + lost, dtype=np.float64)
     n = float(leads.sum())
