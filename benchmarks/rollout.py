@@ -41,7 +41,7 @@ from report import FOLDER, Row, is_quick, report
 Flags = npt.NDArray[np.bool_]
 Values = npt.NDArray[np.float64]
 
-RUNS = 40 if is_quick() else 400
+RUNS = 40 if is_quick() else 200
 RULES = RolloutRules()
 HORIZON_DAYS = 7
 DAYS_OF_TEST = 120

@@ -23,6 +23,7 @@ SHELL = {
     "models/registry.py",
     "models/scorers.py",
     "models/training.py",
+    "outcomes/contacts.py",
     "outcomes/delivery.py",
     "outcomes/performance.py",
     "models/bundles.py",

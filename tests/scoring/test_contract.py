@@ -90,9 +90,10 @@ def test_an_event_id_is_one_that_a_header_can_hold(event_id: str) -> None:
     assert (caught.value.status, caught.value.path) == (422, "$.event_id")
 
 
-def test_long_texts_are_not_kept() -> None:
-    """Callers who send texts that never come again cannot fill a worker's memory: 2,000 of 10,000 characters."""
-    bodies = [lead({"source": f"{i:_<10000}"}) for i in range(2_000)]
+@pytest.mark.parametrize(("count", "length"), ((2_000, 10_000), (20_000, 100)))
+def test_texts_that_never_come_again_are_not_kept(count: int, length: int) -> None:
+    """Callers who send them cannot fill a worker's memory, be they few and long or many and short."""
+    bodies = [lead({"source": f"{i:_<{length}}"}) for i in range(count)]
     tracemalloc.start()
     for body in bodies:
         CONTRACT.decode_lead(body)

@@ -19,7 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn, track
 from leadgate.app.cli.models import print_comparison
 from leadgate.app.cli.output import console, errors, print_table, share, with_interval
 from leadgate.app.playing import SimulatedClock
-from leadgate.app.starting import start_project, with_model
+from leadgate.app.starting import start_project, with_model, without
 from leadgate.app.story import Told, add_rules, print_turns, tell
 from leadgate.app.wire import CONFIG, STATE, Home, open_home
 from leadgate.chain import check
@@ -37,6 +37,9 @@ _STORY_DAYS_AGO = 135
 """When the rollouts begin: both end before today."""
 _SCORED_DAYS_AGO = _STORY_DAYS_AGO + 2
 """The demo's server lives this many days in the past, so that the scores it gives have matured today."""
+
+_LATER = ("engagement_score", "website_visits", "has_budget", "job_title")
+"""What the first model does without."""
 
 _SINGLE, _BATCH = 300, 200
 """Leads scored one request each, and leads a batch."""
@@ -85,8 +88,8 @@ def play(folder: Path, leads: int, *, again: bool) -> None:
     with home.connection() as connection:
         imported = import_leads(connection, home.snapshots_uri, home.project, file=export, now=home.clock())
     console.print(f"   {imported.added:,} leads, {imported.quarantined:,} rows quarantined with row, column and reason")
-    champion = _train(home, "logistic_regression", "4", "a first model, the champion")
-    challenger = _train(home, "hist_gradient_boosting", "5", "a second model, the challenger")
+    champion = _train(home, "logistic_regression", "4", "a first model, of what the address list says", _LATER)
+    challenger = _train(home, "hist_gradient_boosting", "5", "a second one, of all that is known: the challenger")
     assert challenger.comparison is not None
     print_comparison(challenger.comparison, "champion", "challenger")
     _say(
@@ -119,7 +122,8 @@ def play(folder: Path, leads: int, *, again: bool) -> None:
 
 def _roll_out(home: Home, challenger: Trained, now: datetime) -> tuple[Told, Told]:
     """Two challengers on a clock that runs fast: one is worth it, one is not."""
-    playing = home.on(SimulatedClock(now - timedelta(days=_STORY_DAYS_AGO)))
+    midnight = now.replace(hour=0, minute=0, second=0)
+    playing = home.on(SimulatedClock(midnight - timedelta(days=_STORY_DAYS_AGO)))
     good = challenger.version.version
     _say("8", f"leadgate rollout start {good}: ten weeks on a fast clock, evaluated daily on the leads' real outcomes")
     with _bar() as progress:
@@ -177,12 +181,12 @@ def _with_broken_rows(frame: pl.DataFrame) -> pl.DataFrame:
     return text.drop("n")
 
 
-def _train(home: Home, kind: str, number: str, what: str) -> Trained:
+def _train(home: Home, kind: str, number: str, what: str, left_out: Sequence[str] = ()) -> Trained:
     _say(number, f"leadgate train --model {kind}: {what}")
     trained = train(
         home.registry,
         home.snapshots_uri,
-        with_model(home.project, kind),
+        without(with_model(home.project, kind), left_out),
         folder=home.folder,
         snapshot_version=None,
         author=home.settings.author,
@@ -276,7 +280,10 @@ def _close(folder: Path, played: _Played) -> None:
         ("champion, held out", _auc(played.champion)),
         ("challenger, held out", _auc(played.challenger)),
         ("scored over HTTP", f"{played.scored:,} leads in {played.requests:,} requests, each logged before its answer"),
-        ("scored in the rollouts", f"{played.good.leads + played.bad.leads:,} leads in {_weeks(played)} weeks"),
+        (
+            "scored in the rollouts",
+            f"{played.good.leads + played.bad.leads:,} leads in {played.good.weeks} and {played.bad.weeks} weeks",
+        ),
         (f"version {played.challenger.version.version}, the good one", _ended(played.good)),
         ("the bad one", _ended(played.bad)),
         ("audit log", f"{played.entries:,} entries, chain whole"),
@@ -291,13 +298,9 @@ def _close(folder: Path, played: _Played) -> None:
     console.print("   then http://127.0.0.1:8000/docs (try /predict), /health/ready, /metrics", markup=False)
 
 
-def _weeks(played: _Played) -> int:
-    return round((played.good.turns[-1].day + played.bad.turns[-1].day) / 7)
-
-
 def _ended(told: Told) -> str:
     last = told.turns[-1]
-    return f"{last.what.replace('_', ' ')} on day {last.day}"
+    return f"{told.end.replace('_', ' ')}, {'over' if told.over else 'still watched'} on day {last.day}"
 
 
 def _auc(trained: Trained) -> str:

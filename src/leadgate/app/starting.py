@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import get_args
 
@@ -57,3 +58,9 @@ def _write_whole(path: Path, text: str) -> None:
         file.write(text)
     Path(temporary).chmod(0o644)
     Path(temporary).replace(path)
+
+
+def without(project: Project, names: Collection[str]) -> Project:
+    """The project with some features left out of models."""
+    features = tuple(f.model_copy(update={"use": f.use and f.name not in names}) for f in project.lead.features)
+    return project.model_copy(update={"lead": project.lead.model_copy(update={"features": features})})

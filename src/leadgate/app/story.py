@@ -19,26 +19,38 @@ from leadgate.rollout.controller import Judged, look
 from leadgate.simulator.team import Team
 from leadgate.simulator.world import BrokenSegment, World
 from leadgate.storage.postgres.ratings import Rating, add_rating
+from leadgate.storage.postgres.rollouts import steps_of
 
 SALES = "Sam (sales operations)"
 """Who signs off in the story."""
 
 RULES: dict[str, Any] = {
     "outcomes": {"window_days": 7, "silence_means": "not_converted"},
+    "thresholds": {"high": 0.27, "medium": 0.15},
     "rollout": {
-        "priority": "quantiles",
         "gates": {
             "auc": {"at_least": 0.98, "of": "champion"},
             "ab_auc": {"at_least": 0.98, "of": "champion"},
             "precision": None,
             "recall": None,
+            "calibration_error": {"at_most": 1.2, "of": "champion"},
+            "agreement": None,  # with a champion that ranks poorly
+            "quartile_shift": 0.25,
         },
         "experiment": {"leads_per_arm": 4_000},
     },
 }
-"""What the team adds to leadgate.yaml: a short sales cycle, its own thresholds, a test that fits ten weeks."""
+"""What the team adds to leadgate.yaml: a short sales cycle, as many high leads as it can call, its own thresholds of
+quality, a test that fits ten weeks."""
 
-WORLD = World(leads_a_day=700, days_to_decide=2.0, given_up_days=6.5, team=Team(capacity=350, gain=1.2, floor=0.6))
+WORLD = World(
+    leads_a_day=700,
+    days_to_decide=2.0,
+    given_up_days=6.5,
+    team=Team(capacity=150, gain=1.5, floor=0.6, patience_days=1.5),
+)
+"""A team that gets to a fifth of the leads: whom it calls first is worth a lot. Leads that it does not get to decide
+within the window all the same."""
 BROKEN = BrokenSegment(feature="region", value="North America", factor=0.25)
 """The bad challenger sells less where most leads are; no shadow can see that, only leads it answers."""
 
@@ -67,15 +79,22 @@ class Told:
     turns: tuple[Turn, ...]
     end: str
     """Its last stage."""
+    over: bool
+    """Whether it came to an end in the time there was."""
     leads: int
     """Scored in its weeks."""
+
+    @property
+    def weeks(self) -> int:
+        """That it took."""
+        return round(self.turns[-1].day / 7)
 
 
 def add_rules(config: Path) -> None:
     """Write the team's own rules into a fresh leadgate.yaml."""
     text = config.read_text(encoding="utf-8")
-    for key, value in RULES["outcomes"].items():
-        text = re.sub(rf"^  {key}: \w+", f"  {key}: {value}", text, flags=re.MULTILINE)
+    for key, value in {**RULES["outcomes"], **RULES["thresholds"]}.items():
+        text = re.sub(rf"^  {key}: [\w.]+", f"  {key}: {value}", text, flags=re.MULTILINE)
     rules = yaml.safe_load(text)["rollout"]
     for key, value in RULES["rollout"].items():
         rules[key] = {**rules[key], **value} if isinstance(value, dict) else value
@@ -125,7 +144,9 @@ def tell(
     world = replace(WORLD, first_number=first_number, broken_segment=BROKEN if broken else None)
     played = _until(home, world, ended, evening, np.random.default_rng(seed))
     progress.remove_task(task)
-    return Told(turns=tuple(turns), end=ended[0] if ended else history.state.stage, leads=played)
+    with home.connection() as connection:
+        last = steps_of(connection, history.rollout.rollout_id)[-1]
+    return Told(turns=tuple(turns), end=last.stage, over=bool(ended), leads=played)
 
 
 def _until(home: Home, world: World, ended: list[str], evening: Any, rng: np.random.Generator) -> int:

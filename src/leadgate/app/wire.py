@@ -1,6 +1,5 @@
 """The one place that builds concrete things: paths, database, registry and clock of a project."""
 
-import getpass
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -129,10 +128,12 @@ class Home:
         """The same project with another clock."""
         return replace(self, own_clock=clock)
 
-    @property
+    @cached_property
     def author(self) -> str:
-        """Who acts."""
-        return self.settings.author or getpass.getuser()
+        """Who acts: the same person that a training names as its author."""
+        from leadgate.models.provenance import person  # noqa: PLC0415
+
+        return self.settings.author or person(self.folder)
 
     @contextmanager
     def connection(self) -> Iterator["Connection"]:

@@ -2,6 +2,7 @@
 
 import getpass
 import hashlib
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -33,8 +34,19 @@ def provenance(folder: Path, author: str | None) -> Provenance:
         git_dirty=None if status is None else bool(status),
         lock_digest=hashlib.sha256("\n".join(environment).encode()).hexdigest(),
         environment=environment,
-        author=author or _git(folder, "config", "user.name") or getpass.getuser(),
+        author=author or person(folder),
     )
+
+
+def person(folder: Path) -> str:
+    """Who works on the project: git's user.name, else the login name."""
+    name = _git(folder, "config", "user.name")
+    if name:
+        return name
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        return f"user {os.getuid()}"
 
 
 def installed() -> tuple[str, ...]:

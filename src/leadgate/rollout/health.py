@@ -59,7 +59,7 @@ def missing_values(evidence: Evidence, rules: RolloutRules) -> Verdict | None:
     if not known:
         return unknown("missing values", f"fewer than {ENOUGH_LEADS} leads in the stage, or before the rollout")
     worst = max(known, key=_rise)
-    sure = wilson(worst.missing, worst.leads).low > worst.missing_before / worst.leads_before + limit
+    sure = wilson(worst.missing, worst.leads).low > wilson(worst.missing_before, worst.leads_before).high + limit
     answer: Answer = "fail" if sure else "pass" if _rise(worst) <= limit else "inconclusive"
     sentence = (
         f"{worst.feature}: {worst.missing / worst.leads:.1%} missing, {worst.missing_before / worst.leads_before:.1%} "

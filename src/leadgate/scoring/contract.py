@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -23,7 +22,9 @@ _TOLD = 300
 _LONGEST_NAME = 100
 """Characters of an unknown field's name that are."""
 _LONGEST_CATEGORY = 100
-"""Characters of a text that may come again, as a lead's categories do."""
+"""Characters of a text that may come again, as a lead's categories do..."""
+_CATEGORIES = 4_096
+"""...and how many of them are kept."""
 
 LeadId = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern=r"^[^\x00]*$")]
 EventId = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[\x20-\x7e]*$(?!\n)")]
@@ -266,6 +267,7 @@ def _reader(used: tuple[Feature, ...]) -> Callable[[Any, str], tuple[FeatureValu
     """Reads a features struct into a tuple; text is cleaned exactly as an import cleans it."""
     texts = tuple(i for i, f in enumerate(used) if f.type is FeatureType.CATEGORICAL)
     width = len(used)
+    cleaned = _Cleaned()
 
     def read(features: Any, where: str) -> tuple[FeatureValue, ...]:
         values = list(msgspec.structs.astuple(features)[:width])
@@ -273,7 +275,7 @@ def _reader(used: tuple[Feature, ...]) -> Callable[[Any, str], tuple[FeatureValu
             text = values[i]
             if text is not None:
                 try:
-                    values[i] = (_clean_category if len(text) <= _LONGEST_CATEGORY else _clean)(text)
+                    values[i] = cleaned[text]
                 except ValueError as error:
                     raise BadRequestError(str(error), f"{where}.{used[i].name}") from error
         return tuple(values)
@@ -281,13 +283,18 @@ def _reader(used: tuple[Feature, ...]) -> Callable[[Any, str], tuple[FeatureValu
     return read
 
 
-def _clean(text: str) -> str | None:
-    if "\0" in text:
-        raise ValueError("Text may not hold the character NUL.")
-    return clean_text(text)
+class _Cleaned(dict[str, str | None]):
+    """Texts as an import cleans them; those that may come again are kept, for a look-up is all that most leads need."""
 
-
-_clean_category = lru_cache(maxsize=4_096)(_clean)
+    def __missing__(self, text: str) -> str | None:
+        if "\0" in text:
+            raise ValueError("Text may not hold the character NUL.")
+        found = clean_text(text)
+        if len(text) <= _LONGEST_CATEGORY:
+            if len(self) >= _CATEGORIES:
+                self.clear()
+            self[text] = found
+        return found
 
 
 def _writer(used: tuple[Feature, ...]) -> Callable[[tuple[FeatureValue, ...]], bytes]:

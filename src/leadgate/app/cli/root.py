@@ -7,7 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from leadgate import __version__
-from leadgate.app.cli import audit, check, data, db, keys, logs, models, outcomes, profile, ratings, rollout, route
+from leadgate.app.cli import (
+    audit,
+    check,
+    contacts,
+    data,
+    db,
+    keys,
+    logs,
+    models,
+    outcomes,
+    profile,
+    ratings,
+    rollout,
+    route,
+)
 from leadgate.app.cli.options import HERE, AsJson, ProjectDir, one_of
 from leadgate.app.cli.output import console, errors, moment, print_json, print_table, progress, share, with_interval
 from leadgate.app.cli.route import put_in_force
@@ -31,6 +45,7 @@ app.add_typer(outcomes.app, name="outcomes")
 app.add_typer(route.app, name="route")
 app.add_typer(rollout.app, name="rollout")
 app.add_typer(ratings.app, name="ratings")
+app.add_typer(contacts.app, name="contacts")
 app.add_typer(keys.app, name="keys")
 app.add_typer(logs.app, name="logs")
 app.add_typer(profile.app, name="profile")
