@@ -150,7 +150,8 @@ def by_evidently(then: pd.DataFrame, now: pd.DataFrame) -> float | None:
         files = [str(Path(folder) / name) for name in ("then.pkl", "now.pkl")]
         for frame, file in zip((then, now), files, strict=True):
             # Text as plain objects: the other Python may have an older pandas.
-            frame.astype({name: object for name in frame if str(name).startswith("c")}).to_pickle(file)
+            plain = frame.astype({name: object for name in frame if str(name).startswith("c")})
+            plain.set_axis(pd.Index(list(frame), dtype=object), axis=1).to_pickle(file)
         ran = subprocess.run([python, "-c", EVIDENTLY, *files], capture_output=True, text=True, check=False)
     if ran.returncode:
         print(ran.stderr[-2_000:])
