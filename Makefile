@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak check format lock bench bench-scorer bench-rollback bench-serving bench-servers bench-rollout clean
+.PHONY: help demo test soak check format lock bench bench-scorer bench-rollback bench-serving bench-servers bench-rollout bench-replay bench-shifts bench-monitoring bench-day clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -37,7 +37,7 @@ format: $(READY) ## put the code in its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-scorer bench-rollback bench-serving bench-rollout ## every figure in docs/benchmarks; QUICK=1 for a short form
+bench: bench-scorer bench-rollback bench-serving bench-rollout bench-replay bench-shifts bench-monitoring ## every figure in docs/benchmarks; QUICK=1 for a short form
 
 bench-scorer: $(READY) ## one lead in process: compiled against the library
 	$(BIN)/python benchmarks/scorer.py
@@ -50,6 +50,18 @@ bench-serving: $(READY) ## requests a second of one worker, against servers and 
 
 bench-rollout: $(READY) ## what a rollout decides of challengers whose truth is known
 	$(BIN)/python benchmarks/rollout.py
+
+bench-replay: $(READY) ## the bank's leads month by month: which checks alarm, and when (BANK=FILE)
+	$(BIN)/python benchmarks/replay.py $(BANK)
+
+bench-shifts: $(READY) ## known shifts: how often and how soon they are told
+	$(BIN)/python benchmarks/shifts.py
+
+bench-monitoring: $(READY) ## drift of a million leads from rows and from profiles, and what profiles cost
+	$(BIN)/python benchmarks/monitoring.py
+
+bench-day: $(READY) ## a day of 10 million predictions: all checks (half an hour, 20 GB of disk)
+	$(BIN)/python benchmarks/day.py
 
 bench-servers: $(READY) ## which server, and which way through it (needs wrk)
 	$(BIN)/python benchmarks/servers.py

@@ -303,7 +303,7 @@ def test_a_drainer_that_fails_within_the_copy(desk: Desk, monkeypatch: pytest.Mo
         raise psycopg.OperationalError("the connection is gone")
 
     with monkeypatch.context() as broken:
-        broken.setattr("leadgate.scoring.drainer.copy_predictions", half)
+        broken.setattr("leadgate.scoring.drainer.log_predictions", half)
         with pytest.raises(psycopg.OperationalError):
             desk.drain()
     assert (desk.logged(), desk.recorded()) == ({}, [])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 import msgspec
 
+from leadgate.app.profiling import publish
 from leadgate.app.wire import Home
 from leadgate.chain import Entry
 from leadgate.errors import BadFileError, RefusedError
@@ -110,7 +111,8 @@ def _csv_entries(lines: TextIO, file: Path) -> Iterator[Entry]:
 
 
 def write_registered(home: Home, trained: "Trained") -> None:
-    """Write down that a version was trained and registered."""
+    """Write down that a version was trained and registered, and put its baseline where monitoring finds it."""
+    publish(home, trained.version)
     card, version = trained.card, trained.version
     about = f"{version.name} version {version.version}"
     what = {

@@ -24,6 +24,7 @@ from leadgate.models.scorers import Scored
 from leadgate.records import Contact, Outcome, Prediction
 from leadgate.scoring.answering import Arm, Live, Request, live_of, record
 from leadgate.scoring.contract import LeadIn
+from leadgate.scoring.folding import log_predictions
 from leadgate.scoring.metrics import SECONDS
 from leadgate.scoring.watch import Versions, load_live
 from leadgate.simulator.disguise import Disguise, disguised
@@ -34,7 +35,6 @@ from leadgate.storage.postgres.contacts import record_contacts
 from leadgate.storage.postgres.measurements import Measurement, add_measurement
 from leadgate.storage.postgres.outcomes import record_outcomes
 from leadgate.storage.postgres.partitions import ensure_partitions
-from leadgate.storage.postgres.predictions import copy_predictions
 
 _DAY = timedelta(days=1)
 _LATENCY_MS, _LATENCY_SPREAD = 0.8, 0.4
@@ -152,7 +152,7 @@ class _Player:
         contacts = lived.contacts.select("lead_id", contacted_at="left_at").to_dicts()
         with self._home.connection() as connection:
             ensure_partitions(connection, {day.date()})
-            copy_predictions(connection, predictions)
+            log_predictions(connection, predictions)
             if not reported.is_empty():
                 record_outcomes(connection, [Outcome(**row, source=_SOURCE) for row in reported.to_dicts()], evening)
             record_contacts(connection, [Contact(**row, source=_SOURCE) for row in contacts], evening)

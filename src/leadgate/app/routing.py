@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from leadgate.app.profiling import publish
 from leadgate.app.wire import Home
 from leadgate.errors import LeadgateError, RefusedError
 from leadgate.models.bundles import fetch, load_bundle
@@ -28,6 +29,7 @@ def route_in_force(home: Home) -> Route:
         champion = home.registry.champion()
         if champion is None:
             raise RefusedError(f"Model {home.project.name!r} has no champion yet; make one with `leadgate train`.")
+        publish(home, champion)
         route = first_route(home.project.name, _named(champion), _act(home, "the first route: the registry's champion"))
         _put(connection, "route.first", route)
     return route
@@ -152,6 +154,7 @@ def staged(home: Home, which: str) -> Version:
     here = load_bundle(home.bundles, version.name, version.version)
     if here is None or here.version.run_id != version.run_id:
         fetch(home.registry, version.version, home.bundles)
+    publish(home, version)
     return version
 
 

@@ -7,6 +7,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from leadgate.errors import BadConfigError
+from leadgate.leads.monitoring_rules import MonitoringRules
 from leadgate.leads.rollout_rules import RolloutRules
 from leadgate.leads.schema import Feature, LeadSchema, Record
 
@@ -82,6 +83,7 @@ class Project(Record):
     thresholds: Thresholds = Thresholds()
     outcomes: OutcomeRules = OutcomeRules()
     rollout: RolloutRules = RolloutRules()
+    monitoring: MonitoringRules = MonitoringRules()
 
 
 def parse_project(text: str, source: str) -> Project:

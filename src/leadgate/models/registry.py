@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Alias = Literal["champion", "challenger"]
 
 CARD, PROGRAM, HOLDOUT, MODEL = "card.json", "program.json", "holdout.parquet", "model.skops"
+BASELINE = "baseline.bin"
 _FOLDER = "leadgate"
 """Folder of a run's artifacts with our own files, beside the MLflow model."""
 
@@ -63,6 +64,8 @@ class Files:
     program: Program | None
     holdout: bytes
     """Parquet: id, converted and score of every hold-out lead."""
+    baseline: bytes
+    """What later leads and scores are held against: see ``leads/baselines.py``."""
     figures: dict[str, Any]
     """matplotlib figures by file name."""
     frame: Any
@@ -127,6 +130,10 @@ class Registry:
     def holdout(self, version: Version) -> bytes:
         """The version's hold-out scores as Parquet, digest checked."""
         return self._read(version, HOLDOUT)
+
+    def baseline(self, version: Version) -> bytes | None:
+        """What monitoring holds later leads against, digest checked; None for a version of an earlier Leadgate."""
+        return self._read(version, BASELINE) if _digest_tag(BASELINE) in version.tags else None
 
     def serving_files(self, version: Version) -> dict[str, bytes]:
         """By name, what a server needs of a version: its card, and its program or its pipeline; digests checked."""
@@ -235,6 +242,7 @@ def _log_files(card: Card, files: Files) -> dict[str, str]:
     contents = {
         CARD: card_to_json(card),
         HOLDOUT: files.holdout,
+        BASELINE: files.baseline,
         "environment.txt": "\n".join(card.provenance.environment).encode(),
     }
     if files.program is not None:

@@ -14,14 +14,17 @@ import polars as pl
 from leadgate.compiled.compiler import CannotCompileError, compile_pipeline
 from leadgate.compiled.program import Program, digest
 from leadgate.compiled.proof import Proof, edge_rows, prove
+from leadgate.leads.baselines import Baseline, baseline_to_bytes
 from leadgate.leads.project import Project
 from leadgate.leads.schema import FeatureValue, LeadSchema
 from leadgate.leads.snapshots import Snapshot, read_snapshot
 from leadgate.models.card import Card
 from leadgate.models.dataset import Dataset, dataset_of, labelled, require_learnable, rows_of, split
 from leadgate.models.evaluation import Comparison, compare, evaluate
+from leadgate.models.importance import permutation_importance
 from leadgate.models.pipeline import build_pipeline, frame_of, predict
 from leadgate.models.plots import calibration_plot, roc_plot, score_plot
+from leadgate.models.profiling import baseline_of
 from leadgate.models.provenance import provenance
 from leadgate.models.registry import Alias, Files, Registry, Version
 from leadgate.models.scorers import load
@@ -69,7 +72,8 @@ def train(
 
     1. Read the snapshot's labelled leads, in the order of their ids. 2. Set the hold-out apart. 3. Fit on the rest.
     4. Compile, and prove the compiled scorer on hold-out and edge rows. 5. Evaluate on the hold-out. 6. Compare with
-    the champion on the same leads. 7. Register; the first version becomes champion, a later one challenger.
+    the champion on the same leads. 7. Measure what each feature matters, and profile the snapshot for monitoring.
+    8. Register; the first version becomes champion, a later one challenger.
 
     The same snapshot, configuration and lock give the same model, bit for bit. ``step`` is told what is being done.
     Raises RefusedError when nothing can be learnt from the snapshot, NotFoundError when there is none.
@@ -89,8 +93,10 @@ def train(
     if champion:
         threshold = project.thresholds.decision
         comparison = _compare(registry, champion, holdout, held, scores=scores, threshold=threshold)
+    step("measuring what the features matter")
+    baseline = _baseline(project, snapshot, learnt, held, scores=scores, fitted=fitted, card=card)
     step("registering")
-    version = registry.register(card, _files(project.lead, held, scores, fitted, card))
+    version = registry.register(card, _files(project.lead, held, scores, fitted, card, baseline))
     # Asked anew: another training may have registered the first champion meanwhile.
     alias: Alias = "challenger" if registry.champion() else "champion"
     registry.point(alias, version, by=card.provenance.author, at=now)
@@ -182,13 +188,50 @@ def _compare(
     return compare(held.converted, theirs, scores, threshold)
 
 
-def _files(schema: LeadSchema, held: Dataset, scores: npt.NDArray[np.float64], fitted: Fitted, card: Card) -> Files:
+def _baseline(
+    project: Project,
+    snapshot: Snapshot,
+    learnt: Dataset,
+    held: Dataset,
+    *,
+    scores: npt.NDArray[np.float64],
+    fitted: Fitted,
+    card: Card,
+) -> Baseline:
+    """What monitoring holds later leads against."""
+    importance = permutation_importance(
+        lambda frame: predict(fitted.pipeline, frame),
+        frame_of(project.lead, held.rows),
+        held.converted,
+        np.random.default_rng(project.model.seed),
+    )
+    return baseline_of(
+        project.lead,
+        learnt,
+        held,
+        scores,
+        evaluation=card.evaluation,
+        thresholds=project.thresholds,
+        importance=importance,
+        snapshot_version=snapshot.version,
+    )
+
+
+def _files(  # noqa: PLR0917  # private
+    schema: LeadSchema,
+    held: Dataset,
+    scores: npt.NDArray[np.float64],
+    fitted: Fitted,
+    card: Card,
+    baseline: Baseline,
+) -> Files:
     buffer = io.BytesIO()
     pl.DataFrame({"id": held.ids, "converted": held.converted, "score": scores}).write_parquet(buffer)
     return Files(
         pipeline=fitted.pipeline,
         program=fitted.program,
         holdout=buffer.getvalue(),
+        baseline=baseline_to_bytes(baseline),
         figures={
             "roc.png": roc_plot(held.converted, scores, card.evaluation),
             "calibration.png": calibration_plot(card.evaluation),

@@ -19,12 +19,13 @@ from pathlib import Path
 import psycopg
 
 from leadgate.records import Prediction
+from leadgate.scoring.folding import log_predictions
 from leadgate.scoring.segments import Segment, read_segment
 from leadgate.scoring.spool import NEW, OPEN, SEALED
 from leadgate.storage.postgres.connection import Connection, commit_durably, patient
 from leadgate.storage.postgres.idempotency import forget_answers
 from leadgate.storage.postgres.partitions import ensure_partitions
-from leadgate.storage.postgres.predictions import DrainedSegment, claim_segment, copy_predictions, forget_segments
+from leadgate.storage.postgres.predictions import DrainedSegment, claim_segment, forget_segments
 
 REJECTED, DAMAGED = ".rejected", ".damaged"
 """A segment with predictions that the log's rules refuse, and one that could not be read whole: kept, for the person
@@ -143,7 +144,7 @@ class Drainer:
             with connection.transaction():
                 _prepare(connection, segment.predictions)
                 if claim_segment(connection, drained):
-                    copy_predictions(connection, segment.predictions)
+                    log_predictions(connection, segment.predictions)
         except (psycopg.DataError, psycopg.IntegrityError, ValueError):
             drained = self._drain_singly(connection, path, segment, drained)
         if drained.damage:
@@ -166,7 +167,7 @@ class Drainer:
             for prediction in segment.predictions:
                 try:
                     with connection.transaction():
-                        copy_predictions(connection, [prediction])
+                        log_predictions(connection, [prediction])
                 except psycopg.errors.UniqueViolation:  # it is in the log: nothing is lost
                     continue
                 except (psycopg.DataError, psycopg.IntegrityError, ValueError) as error:

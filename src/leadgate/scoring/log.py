@@ -8,13 +8,14 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from leadgate.errors import DatabaseDownError
 from leadgate.records import Contact, Outcome, Prediction
+from leadgate.scoring.folding import log_predictions
 from leadgate.storage.postgres.connection import Connection, commit_durably, database_down, limit_statements, patient
 from leadgate.storage.postgres.contacts import record_contacts
 from leadgate.storage.postgres.idempotency import KnownAnswer, find_answer, remember_answer
 from leadgate.storage.postgres.measurements import Measurement, add_measurement
 from leadgate.storage.postgres.outcomes import Recorded, record_outcomes
 from leadgate.storage.postgres.partitions import ensure_partitions
-from leadgate.storage.postgres.predictions import LatestScore, copy_predictions, latest_score
+from leadgate.storage.postgres.predictions import LatestScore, latest_score
 
 _STATEMENT_S = 30.0
 """The longest that a statement may take, waiting for locks included."""
@@ -66,7 +67,7 @@ class ServingLog:
                     assert known is not None
                     return known
                 ensure_partitions(connection, {p.scored_at.date() for p in predictions})
-                copy_predictions(connection, predictions)
+                log_predictions(connection, predictions)
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise self._down(error) from error
         return made

@@ -7,7 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from leadgate import __version__
-from leadgate.app.cli import audit, contacts, data, db, keys, logs, models, outcomes, ratings, rollout, route
+from leadgate.app.cli import (
+    audit,
+    check,
+    contacts,
+    data,
+    db,
+    keys,
+    logs,
+    models,
+    outcomes,
+    profile,
+    ratings,
+    rollout,
+    route,
+)
 from leadgate.app.cli.options import HERE, AsJson, ProjectDir, one_of
 from leadgate.app.cli.output import console, errors, moment, print_json, print_table, progress, share, with_interval
 from leadgate.app.cli.route import put_in_force
@@ -34,6 +48,8 @@ app.add_typer(ratings.app, name="ratings")
 app.add_typer(contacts.app, name="contacts")
 app.add_typer(keys.app, name="keys")
 app.add_typer(logs.app, name="logs")
+app.add_typer(profile.app, name="profile")
+app.add_typer(check.app, name="check")
 app.add_typer(audit.app, name="audit")
 app.add_typer(db.app, name="db")
 

@@ -322,6 +322,63 @@ service_measurements = Table(
     comment="append-only: what each worker did in a span of time",
 )
 
+profile_baselines = Table(
+    "profile_baselines",
+    metadata,
+    Column("model_name", Text, primary_key=True),
+    Column("model_version", Text, primary_key=True),
+    Column("sha256", LargeBinary, nullable=False, comment="of the payload, as the registry has it"),
+    Column("layout", Text, nullable=False, comment="digest of the bins that its profiles share"),
+    Column("payload", LargeBinary, nullable=False),
+    Column("published_at", Time, nullable=False),
+    comment="what a version was trained on, in bins; a copy of the file that the registry has",
+)
+
+profile_hours = Table(
+    "profile_hours",
+    metadata,
+    Column("profile_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("model_name", Text, nullable=False),
+    Column("model_version", Text, nullable=False),
+    Column("variant", Text, nullable=False),
+    Column("hour", Time, nullable=False, comment="its begin"),
+    Column("layout", Text, nullable=False, comment="digest of the bins; empty where the version has no baseline"),
+    Column("predictions", BigInteger, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Index(None, "model_name", "hour"),
+    comment="summaries of predictions that add up; an hour has a row for each segment until they are merged",
+)
+
+check_results = Table(
+    "check_results",
+    metadata,
+    Column("result_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("run_id", Uuid, nullable=False, comment="UUIDv7: the results of one run share it"),
+    Column("model_name", Text, nullable=False),
+    Column("checked_at", Time, nullable=False),
+    Column("window_since", Time, nullable=False),
+    Column("window_until", Time, nullable=False, comment="exclusive"),
+    Column("area", Text, nullable=False),
+    Column("check_name", Text, nullable=False),
+    Column("subject", Text, nullable=False, comment="a feature, a version, a segment; empty for the model"),
+    Column("severity", Text, nullable=False),
+    Column("sentence", Text, nullable=False),
+    Column("value", Double),
+    Column("threshold", Double),
+    Column("low", Double),
+    Column("high", Double),
+    Column("level", Double, comment="of the interval from low to high"),
+    Column("sample", BigInteger),
+    Column("p_value", Double),
+    Column("family", Text, comment="comparisons that the p-value is adjusted for; null for none"),
+    Column("weight", Double, nullable=False),
+    Column("details", JSONB, nullable=False),
+    CheckConstraint("severity IN ('green', 'yellow', 'red', 'unknown')", name="severity_known"),
+    Index(None, "model_name", "checked_at"),
+    Index(None, "run_id"),
+    comment="append-only: what each check found in each run",
+)
+
 audit_log = Table(
     "audit_log",
     metadata,

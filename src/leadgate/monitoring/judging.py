@@ -1,0 +1,122 @@
+"""All checks on what was seen, in one place (quiet)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from leadgate.leads.baselines import Baseline
+from leadgate.leads.monitoring_rules import MonitoringRules
+from leadgate.leads.profiles import Profile
+from leadgate.monitoring import business, data, model, scores, system
+from leadgate.monitoring.evidence import with_evidence
+from leadgate.monitoring.findings import Finding, ranked
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Side:
+    """A version that the route names."""
+
+    arm: str
+    """champion or challenger."""
+    version: str
+    baseline: Baseline | None
+    """None for a version of an earlier Leadgate."""
+    profile: Profile | None
+    """Of its scores in the window; None where it gave none."""
+    matured: model.Matured
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Seen:
+    """What is known at a time."""
+
+    now: datetime
+    days: float
+    """Of the window."""
+    sides: Sequence[Side]
+    """The champion first."""
+    matured: model.Matured
+    """Of all versions together."""
+    won: business.Won
+    won_before: business.Won
+    """Of the matured span before."""
+    arrivals: system.Arrivals
+    service: system.Service | None
+    """None where no worker ever reported."""
+    ratings: business.Ratings
+
+
+def judge(seen: Seen, rules: MonitoringRules) -> tuple[Finding, ...]:
+    """Every check on everything that was seen; the most urgent first."""
+    found = [*_system(seen, rules)]
+    for side in seen.sides:
+        found += _side(side, rules, features=side is seen.sides[0])
+    found += _business(seen, rules)
+    return tuple(ranked(with_evidence(found, rules.false_discovery)))
+
+
+def _system(seen: Seen, rules: MonitoringRules) -> list[Finding]:
+    return [
+        system.freshness(seen.arrivals, seen.now, rules),
+        system.volume(seen.arrivals, rules),
+        system.coverage(seen.arrivals, rules),
+        *system.latency(seen.service, rules),
+        system.errors(seen.service, rules),
+        system.uptime(seen.service, rules),
+    ]
+
+
+def _side(side: Side, rules: MonitoringRules, *, features: bool) -> list[Finding]:
+    """Features are those of the leads, whichever version answers: they are judged once, on the champion's."""
+    if side.baseline is None:
+        return [
+            Finding(
+                area="model",
+                check="baseline",
+                subject=side.arm,
+                severity="unknown",
+                sentence=f"version {side.version} has no baseline, so nothing can be said of its features and scores; "
+                "train it again, or promote a version that has one",
+            )
+        ]
+    found = list(model.quality(side.baseline, side.matured, rules, side.arm))
+    if side.profile is None:
+        sentence = f"version {side.version} gave no score in the window"
+        return [
+            *found,
+            Finding(area="scores", check="score drift", subject=side.arm, severity="unknown", sentence=sentence),
+        ]
+    found += [
+        *model.estimated(side.baseline, side.profile, side.matured, rules, side.arm),
+        scores.score_drift(side.baseline, side.profile, rules, side.arm),
+        scores.score_entropy(side.baseline, side.profile, rules, side.arm),
+        scores.score_bands(side.baseline, side.profile, rules, side.arm),
+    ]
+    if features:
+        for check in (
+            data.feature_drift,
+            data.missing_values,
+            data.new_categories,
+            data.ranges,
+            scores.segment_scores,
+        ):
+            found += check(side.baseline, side.profile, rules)
+    return found
+
+
+def _business(seen: Seen, rules: MonitoringRules) -> list[Finding]:
+    champion = seen.sides[0].baseline if seen.sides else None
+    against = (
+        []
+        if champion is None
+        else [
+            business.conversion(champion, seen.matured, rules),
+            business.correlation(champion, seen.sides[0].matured, rules),
+        ]
+    )
+    return [
+        *against,
+        *business.amounts(seen.won, seen.won_before, rules),
+        business.ratings(seen.ratings, rules),
+        business.usage(seen.arrivals.window, seen.days, rules),
+    ]

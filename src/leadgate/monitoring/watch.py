@@ -1,0 +1,264 @@
+"""Gathers what is known, judges it, writes the judgement down."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import uuid_utils
+
+from leadgate.leads.baselines import Baseline, baseline_from_bytes
+from leadgate.leads.layout import NO_LAYOUT, SCORE_EDGES
+from leadgate.leads.monitoring_rules import MonitoringRules
+from leadgate.leads.profile_bytes import profile_from_bytes, scored_until
+from leadgate.leads.profiles import Moments, Profile, add_moments, add_profiles
+from leadgate.leads.project import Project
+from leadgate.monitoring.business import Ratings, Won
+from leadgate.monitoring.findings import CheckRun, Finding
+from leadgate.monitoring.judging import Seen, Side, judge
+from leadgate.monitoring.model import Matured
+from leadgate.monitoring.system import Arrivals, Service
+from leadgate.records import Interval, Route
+from leadgate.storage.postgres.checks import (
+    CheckResult,
+    ScoredBin,
+    add_results,
+    coverage_of,
+    last_runs,
+    matured_scores,
+    reported_share,
+    results_of_run,
+)
+from leadgate.storage.postgres.connection import Connection
+from leadgate.storage.postgres.measurements import service_use
+from leadgate.storage.postgres.profiles import find_baseline, hours_between, parts_between
+from leadgate.storage.postgres.ratings import rating_figures
+from leadgate.storage.postgres.routes import present_route
+
+_BEFORE = 4
+"""Windows before the present one that a volume is compared with."""
+
+
+def check(connection: Connection, project: Project, now: datetime) -> CheckRun:
+    """Gather what is known at ``now``, judge it, write the findings down."""
+    rules = project.monitoring
+    seen = gather(connection, project, now)
+    run = CheckRun(
+        run_id=str(uuid_utils.uuid7()),
+        model_name=project.name,
+        checked_at=now,
+        since=now - timedelta(days=rules.window_days),
+        until=now,
+        findings=judge(seen, rules),
+    )
+    add_results(connection, [_stored(run, finding) for finding in run.findings])
+    return run
+
+
+def last_run(connection: Connection, model_name: str, *, since: datetime) -> CheckRun | None:
+    """The last run since a time, as it was written down; None without one."""
+    runs = last_runs(connection, model_name, since=since, most=1)
+    if not runs:
+        return None
+    found = results_of_run(connection, runs[0].run_id)
+    return CheckRun(
+        run_id=runs[0].run_id,
+        model_name=model_name,
+        checked_at=found[0].checked_at.astimezone(UTC),
+        since=found[0].since.astimezone(UTC),
+        until=found[0].until.astimezone(UTC),
+        findings=tuple(_finding(result) for result in found),
+    )
+
+
+def gather(connection: Connection, project: Project, now: datetime) -> Seen:
+    """What is known at ``now``: profiles, matured outcomes, arrivals, measurements, ratings."""
+    rules = project.monitoring
+    window = timedelta(days=rules.window_days)
+    won, before = _amounts(connection, project, now)
+    figures = rating_figures(connection, model_name=project.name, since=now - timedelta(days=28), until=now)
+    return Seen(
+        now=now,
+        days=rules.window_days,
+        sides=_sides(connection, project, present_route(connection, project.name), now),
+        matured=_matured(_bins(connection, project, now, None)),
+        won=won,
+        won_before=before,
+        arrivals=_arrivals(connection, project, window, now),
+        service=_service(connection, rules, now),
+        ratings=Ratings(count=figures.count, mean=figures.mean, deviation=figures.deviation),
+    )
+
+
+def profile_of(
+    connection: Connection,
+    model_name: str,
+    version: str,
+    baseline: Baseline | None,
+    *,
+    since: datetime,
+    until: datetime,
+) -> Profile | None:
+    """The sum of a version's hours; None without any. Without a baseline it has scores and latencies alone."""
+    layout, digest = (NO_LAYOUT, "") if baseline is None else (baseline.layout, baseline.layout.digest)
+    found: Profile | None = None
+    for part in parts_between(connection, model_name, since=since, until=until, version=version):
+        if part.layout == digest:
+            profile = profile_from_bytes(part.payload, layout)
+            found = profile if found is None else add_profiles(layout, found, profile)
+    return found
+
+
+def _sides(connection: Connection, project: Project, route: Route | None, now: datetime) -> list[Side]:
+    if route is None:
+        return []
+    named = [("champion", route.champion), ("challenger", route.challenger)]
+    return [_side(connection, project, arm, version, now) for arm, version in named if version is not None]
+
+
+def _side(connection: Connection, project: Project, arm: str, version: str, now: datetime) -> Side:
+    content = find_baseline(connection, project.name, version)
+    baseline = None if content is None else baseline_from_bytes(content)
+    since = now - timedelta(days=project.monitoring.window_days)
+    return Side(
+        arm=arm,
+        version=version,
+        baseline=baseline,
+        profile=profile_of(connection, project.name, version, baseline, since=since, until=now),
+        matured=_matured(_bins(connection, project, now, version)),
+    )
+
+
+def _bins(connection: Connection, project: Project, now: datetime, version: str | None) -> list[ScoredBin]:
+    """The leads scored in the last ``matured_days`` that have matured."""
+    return _bins_between(connection, project, now, version, periods_ago=0)
+
+
+def _bins_between(
+    connection: Connection, project: Project, now: datetime, version: str | None, *, periods_ago: int
+) -> list[ScoredBin]:
+    span, window = timedelta(days=project.monitoring.matured_days), timedelta(days=project.outcomes.window_days)
+    until = now - window - periods_ago * span
+    return matured_scores(
+        connection,
+        project.name,
+        since=until - span,
+        until=until,
+        now=now,
+        window=window,
+        silence_is_loss=project.outcomes.silence_means == "not_converted",
+        version=version,
+    )
+
+
+def _matured(bins: Sequence[ScoredBin]) -> Matured:
+    won, lost = (np.zeros(len(SCORE_EDGES) + 1, dtype=np.int64) for _ in range(2))
+    for found in bins:
+        (won if found.won else lost)[found.bin] += found.leads
+    return Matured(won=won, lost=lost)
+
+
+def _amounts(connection: Connection, project: Project, now: datetime) -> tuple[Won, Won]:
+    """What the matured conversions of the present span and of the one before paid and took."""
+    spans = [_bins_between(connection, project, now, None, periods_ago=ago) for ago in (0, 1)]
+    return _won(spans[0]), _won(spans[1])
+
+
+def _won(bins: Sequence[ScoredBin]) -> Won:
+    deals, days = Moments(), Moments()
+    for found in bins:
+        if found.won:
+            deals = add_moments(deals, _moments(found.deals))
+            days = add_moments(days, _moments(found.days))
+    return Won(deal_size=deals, days_to_close=days)
+
+
+def _moments(figures: tuple[int, float, float]) -> Moments:
+    return Moments(count=figures[0], mean=figures[1], m2=figures[2])
+
+
+def _arrivals(connection: Connection, project: Project, window: timedelta, now: datetime) -> Arrivals:
+    """Scores by window, from the hours' counts; a window before the first score is none."""
+    hours = hours_between(connection, project.name, since=now - (_BEFORE + 1) * window, until=now)
+    counts = [0] * (_BEFORE + 1)
+    for hour in hours:
+        counts[min(_BEFORE, int((now - hour.hour) / window))] += hour.predictions
+    known = 0 if not hours else int((now - hours[0].hour) / window)
+    seen, scored = coverage_of(connection, since=now - window, until=now)
+    return Arrivals(
+        last_scored_at=_last_scored(connection, project.name, hours[-1].hour if hours else None),
+        window=counts[0],
+        before=tuple(counts[1 : known + 1]),
+        seen=seen,
+        scored=scored,
+    )
+
+
+def _last_scored(connection: Connection, model_name: str, hour: datetime | None) -> datetime | None:
+    if hour is None:
+        return None
+    last: datetime | None = None
+    for part in parts_between(connection, model_name, since=hour, until=hour + timedelta(hours=1)):
+        at = scored_until(part.payload)
+        last = at if last is None or (at is not None and at > last) else last
+    return last
+
+
+def _service(connection: Connection, rules: MonitoringRules, now: datetime) -> Service | None:
+    since = now - timedelta(hours=rules.recent_hours)
+    reported = reported_share(connection, since=since, until=now)
+    if reported is None:
+        return None
+    use = service_use(connection, since=since, until=now)
+    return Service(
+        requests=use.requests if use else 0,
+        failures=use.failures if use else 0,
+        edges_s=use.edges if use else (),
+        latencies=use.latencies if use else {},
+        reported=reported,
+    )
+
+
+def _stored(run: CheckRun, finding: Finding) -> CheckResult:
+    interval = finding.interval
+    return CheckResult(
+        run_id=run.run_id,
+        model_name=run.model_name,
+        checked_at=run.checked_at,
+        since=run.since,
+        until=run.until,
+        area=finding.area,
+        check_name=finding.check,
+        subject=finding.subject,
+        severity=finding.severity,
+        sentence=finding.sentence,
+        value=finding.value,
+        threshold=finding.threshold,
+        low=interval.low if interval else None,
+        high=interval.high if interval else None,
+        level=interval.level if interval else None,
+        sample=finding.sample,
+        p_value=finding.p_value,
+        family=finding.family,
+        weight=finding.weight,
+        details=finding.details,
+    )
+
+
+def _finding(result: CheckResult) -> Finding:
+    known = result.low is not None and result.high is not None and result.level is not None
+    interval = Interval(low=result.low, high=result.high, level=result.level) if known else None  # type: ignore[arg-type]
+    return Finding(
+        area=result.area,  # type: ignore[arg-type]  # it was written by _stored
+        check=result.check_name,
+        subject=result.subject,
+        severity=result.severity,  # type: ignore[arg-type]
+        sentence=result.sentence,
+        value=result.value,
+        threshold=result.threshold,
+        interval=interval,
+        sample=result.sample,
+        p_value=result.p_value,
+        family=result.family,
+        weight=result.weight,
+        details=result.details,
+    )

@@ -1,0 +1,139 @@
+"""The results of checks, and what checks read beside the profiles."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from leadgate.storage.postgres.connection import Connection, statement
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckResult:
+    """A finding as it is stored: see ``monitoring/findings.py``."""
+
+    run_id: str
+    model_name: str
+    checked_at: datetime
+    since: datetime
+    until: datetime
+    area: str
+    check_name: str
+    subject: str
+    severity: str
+    sentence: str
+    value: float | None
+    threshold: float | None
+    low: float | None
+    high: float | None
+    level: float | None
+    sample: int | None
+    p_value: float | None
+    family: str | None
+    weight: float
+    details: Mapping[str, float | str | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSummary:
+    """A run of checks."""
+
+    run_id: str
+    checked_at: datetime
+    since: datetime
+    until: datetime
+    red: int
+    yellow: int
+    unknown: int
+    findings: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredBin:
+    """Matured leads of one bin of the score with the same fate."""
+
+    bin: int
+    """Their scores are above bin / 10,000 and not above (bin + 1) / 10,000."""
+    won: bool
+    leads: int
+    deals: tuple[int, float, float]
+    """Number, mean and sum of squared distances of the reported deal sizes."""
+    days: tuple[int, float, float]
+    """The same of the days to close."""
+
+
+def add_results(connection: Connection, results: Sequence[CheckResult]) -> None:
+    """Write the findings of a run down, all or none."""
+    with connection.transaction(), connection.cursor() as cursor:
+        values = [{**vars(result), "details": Jsonb(dict(result.details))} for result in results]
+        cursor.executemany(statement("checks", "add_result"), values)
+
+
+def last_runs(connection: Connection, model_name: str, *, since: datetime, most: int = 20) -> list[RunSummary]:
+    """The last runs since a time, the last first."""
+    values = {"model_name": model_name, "since": since, "most": most}
+    names = tuple(RunSummary.__dataclass_fields__)
+    rows = connection.execute(statement("checks", "last_runs"), values).fetchall()
+    return [RunSummary(**dict(zip(names, row, strict=True))) for row in rows]
+
+
+def results_of_run(connection: Connection, run_id: str) -> list[CheckResult]:
+    """All findings of a run, in the order of the checks."""
+    with connection.cursor(row_factory=class_row(CheckResult)) as cursor:
+        return cursor.execute(statement("checks", "results_of_run"), {"run_id": run_id}).fetchall()
+
+
+def matured_scores(
+    connection: Connection,
+    model_name: str,
+    *,
+    since: datetime,
+    until: datetime,
+    now: datetime,
+    window: timedelta,
+    silence_is_loss: bool,
+    version: str | None = None,
+) -> list[ScoredBin]:
+    """The leads first scored in a span, by bin of that score and fate within ``window`` after it, as known at ``now``.
+
+    The same leads as ``outcomes.matching.match`` counts; ``until`` must lie a window before ``now``.
+    """
+    values: dict[str, Any] = {
+        "model_name": model_name,
+        "since": since,
+        "until": until,
+        "now": now,
+        "window": window,
+        "silence_is_loss": silence_is_loss,
+        "version": version,
+    }
+    rows = connection.execute(statement("checks", "matured_scores"), values).fetchall()
+    return [
+        ScoredBin(
+            bin=row[0],
+            won=row[1],
+            leads=row[2],
+            deals=(row[3], row[4] or 0.0, row[5]),
+            days=(row[6], row[7] or 0.0, row[8]),
+        )
+        for row in rows
+    ]
+
+
+def coverage_of(connection: Connection, *, since: datetime, until: datetime) -> tuple[int, int]:
+    """Leads that the CRM reported on in a span, and those of them that were ever scored."""
+    row = connection.execute(statement("checks", "coverage"), {"since": since, "until": until}).fetchone()
+    return (row[0], row[1]) if row else (0, 0)
+
+
+def reported_share(connection: Connection, *, since: datetime, until: datetime) -> float | None:
+    """Share of a span in which at least one worker reported; None where none ever did."""
+    span = {"since": since, "until": until}
+    ever = connection.execute(statement("checks", "ever_reported"), span).fetchone()
+    if ever is None or not ever[0]:
+        return None
+    row = connection.execute(statement("checks", "reported_time"), span).fetchone()
+    return float(row[0]) / (until - since).total_seconds() if row else 0.0

@@ -1,0 +1,88 @@
+-- add_result
+INSERT INTO leadgate.check_results
+    (run_id, model_name, checked_at, window_since, window_until, area, check_name, subject, severity, sentence, value,
+     threshold, low, high, level, sample, p_value, family, weight, details)
+VALUES
+    (%(run_id)s, %(model_name)s, %(checked_at)s, %(since)s, %(until)s, %(area)s, %(check_name)s, %(subject)s,
+     %(severity)s, %(sentence)s, %(value)s, %(threshold)s, %(low)s, %(high)s, %(level)s, %(sample)s, %(p_value)s,
+     %(family)s, %(weight)s, %(details)s)
+
+-- last_runs
+SELECT run_id::text, checked_at, min(window_since), max(window_until),
+       count(*) FILTER (WHERE severity = 'red'), count(*) FILTER (WHERE severity = 'yellow'),
+       count(*) FILTER (WHERE severity = 'unknown'), count(*)
+FROM leadgate.check_results
+WHERE model_name = %(model_name)s AND checked_at >= %(since)s
+GROUP BY run_id, checked_at
+ORDER BY checked_at DESC, run_id DESC
+LIMIT %(most)s
+
+-- results_of_run
+SELECT run_id::text, model_name, checked_at, window_since AS since, window_until AS until, area, check_name, subject,
+       severity, sentence, value, threshold, low, high, level, sample, p_value, family, weight, details
+FROM leadgate.check_results
+WHERE run_id = %(run_id)s
+ORDER BY result_id
+
+-- matured_scores
+-- A lead counts by its first score in the span, with the last outcome that was recorded; see outcomes/matching.py. The
+-- score's bin is that of leads/layout.py: above k / 10,000 and not above (k + 1) / 10,000.
+WITH first AS (
+    SELECT DISTINCT ON (lead_id) lead_id, scored_at, predicted_score
+    FROM leadgate.prediction_logs
+    WHERE model_name = %(model_name)s AND scored_at >= %(since)s AND scored_at <= %(until)s
+      AND (%(version)s::text IS NULL OR model_version = %(version)s)
+    ORDER BY lead_id, scored_at, prediction_id
+),
+last AS (
+    SELECT DISTINCT ON (lead_id) lead_id, converted, deal_size, days_to_close, outcome_at
+    FROM leadgate.lead_outcomes
+    WHERE recorded_at <= %(now)s
+    ORDER BY lead_id, outcome_id DESC
+),
+judged AS (
+    SELECT greatest(0, ceil(f.predicted_score * 10000 - 1e-9) - 1)::integer AS bin,
+           coalesce(o.converted AND o.outcome_at <= f.scored_at + %(window)s, false) AS won,
+           o.deal_size,
+           o.days_to_close
+    FROM first f
+    LEFT JOIN last o USING (lead_id)
+    WHERE o.outcome_at >= f.scored_at OR (o.lead_id IS NULL AND %(silence_is_loss)s)
+)
+SELECT bin, won, count(*),
+       count(deal_size), avg(deal_size), coalesce(var_pop(deal_size) * count(deal_size), 0),
+       count(days_to_close), avg(days_to_close), coalesce(var_pop(days_to_close) * count(days_to_close), 0)
+FROM judged
+GROUP BY bin, won
+
+-- coverage
+-- Leads with an outcome that was recorded in the span; the last ones suffice.
+WITH reported AS (
+    SELECT DISTINCT lead_id
+    FROM (
+        SELECT lead_id
+        FROM leadgate.lead_outcomes
+        WHERE recorded_at > %(since)s AND recorded_at <= %(until)s
+        ORDER BY outcome_id DESC
+        LIMIT 20000
+    ) AS latest
+)
+SELECT count(*),
+       count(*) FILTER (
+           WHERE EXISTS (SELECT FROM leadgate.prediction_logs p WHERE p.lead_id = reported.lead_id)
+       )
+FROM reported
+
+-- reported_time
+SELECT coalesce(
+    (SELECT sum(extract(epoch FROM upper(span) - lower(span)))
+     FROM (
+         SELECT unnest(range_agg(tstzrange(greatest(since, %(since)s), until))) AS span
+         FROM leadgate.service_measurements
+         WHERE until > %(since)s AND until <= %(until)s AND greatest(since, %(since)s) < until
+     ) AS spans),
+    0
+)
+
+-- ever_reported
+SELECT EXISTS (SELECT FROM leadgate.service_measurements WHERE until <= %(until)s)

@@ -1,0 +1,86 @@
+"""leadgate profile, on a world that is played against the real code."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import psycopg
+import pytest
+
+from leadgate.app.playing import SimulatedClock, play
+from leadgate.app.profiling import rebuild, show
+from leadgate.app.routing import set_route
+from leadgate.app.wire import Home
+from leadgate.errors import RefusedError
+from leadgate.leads.baselines import baseline_from_bytes
+from leadgate.simulator.world import World
+from leadgate.storage.postgres.profiles import find_baseline
+from workshop import make_home, train_version
+
+START = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def home(tmp_path: Path, database: str) -> Home:
+    """A project with a version that has answered two days of leads."""
+    home = make_home(tmp_path, database, leads=2_500).on(SimulatedClock(START))
+    train_version(home, "logistic_regression")
+    set_route(home, stage="full", champion="1", challenger=None, share=0, reason="test")
+    play(home, World(leads_a_day=200), 2, each_day=lambda _: None, rng=np.random.default_rng(1))
+    return home
+
+
+def test_played_leads_are_shown_beside_the_training_leads(home: Home) -> None:
+    """Every logged prediction is in the profile, and what is shown is what the rows say."""
+    found = show(home, version=None, since=None, feature="company_size")
+    with psycopg.connect(home.database_url) as connection:
+        n, mean, low, missing = connection.execute(
+            "SELECT count(*), avg((features->>'company_size')::float), min((features->>'company_size')::float), "
+            "count(*) FILTER (WHERE features->>'company_size' IS NULL) FROM leadgate.prediction_logs"
+        ).fetchone() or (0, 0.0, 0.0, 0)
+    (size,) = found.features
+    assert (found.version, found.predictions, size.count) == ("1", n, n - missing)
+    assert size.mean == pytest.approx(mean)
+    assert size.low == low
+    assert size.quantiles_at_training[2] > 0
+
+
+def test_made_anew_it_says_the_same(home: Home) -> None:
+    """`leadgate profile rebuild` changes nothing where nothing was wrong."""
+    before = show(home, version=None, since=START, feature=None)
+    with psycopg.connect(home.database_url, autocommit=True) as connection:
+        connection.execute("DELETE FROM leadgate.profile_hours WHERE profile_id % 2 = 0")
+    _, predictions = rebuild(home, since=START)
+    after = show(home, version=None, since=START, feature=None)
+    assert predictions == before.predictions == after.predictions
+    assert [f.quantiles for f in after.features] == [f.quantiles for f in before.features]
+    assert [f.categories for f in after.features] == [f.categories for f in before.features]
+
+
+def test_the_baseline_says_what_the_card_says(home: Home) -> None:
+    """It is made from the same leads and scores, and what decides conversion in the simulator matters."""
+    with home.connection() as connection:
+        content = find_baseline(connection, "lead-scoring", "1")
+    assert content is not None
+    baseline, card = baseline_from_bytes(content), home.registry.card(home.registry.find("1"))
+    assert baseline.quality.auc == card.evaluation.overall.auc
+    assert baseline.profile.predictions == card.training_leads + card.holdout_leads
+    assert baseline.won.sum() == card.evaluation.overall.converted
+    assert baseline.profile.scores.count == card.holdout_leads
+    assert set(baseline.importance) == {feature.name for feature in card.lead.used}
+    assert max(baseline.importance, key=lambda name: baseline.importance[name]) in {
+        "engagement_score",
+        "job_title",
+        "lead_source",
+        "demo_requested",
+    }
+
+
+def test_unknown_names_are_refused_with_what_there_is(home: Home) -> None:
+    """A typing slip in a feature's name, and a time in which nothing was scored."""
+    with pytest.raises(RefusedError, match=r"known: .*company_size"):
+        show(home, version=None, since=None, feature="company")
+    with pytest.raises(RefusedError, match="no profile since"):
+        show(home, version=None, since=START + timedelta(days=9), feature=None)
+    assert json.dumps(show(home, version="1", since=None, feature=None).bands)
