@@ -4,7 +4,7 @@ import json
 import tracemalloc
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from leadgate.leads.schema import Feature, FeatureType, LeadSchema
@@ -21,6 +21,7 @@ SCHEMA = LeadSchema(
     ),
 )
 CONTRACT = contract_of([SCHEMA])
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def lead(features: object, **more: object) -> bytes:
@@ -110,6 +111,7 @@ def test_a_field_that_only_the_project_declares_is_ignored() -> None:
         contract.decode_lead(lead({"chanel": 1}))
 
 
+@UNTIMED
 @given(st.binary(max_size=300))
 def test_no_bytes_crash_the_decoder(body: bytes) -> None:
     """Whatever comes in: a lead, or a BadRequestError."""
@@ -119,6 +121,7 @@ def test_no_bytes_crash_the_decoder(body: bytes) -> None:
         return
 
 
+@UNTIMED
 @given(
     st.fixed_dictionaries(
         {},
