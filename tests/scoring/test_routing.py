@@ -75,18 +75,19 @@ def test_a_rollback_takes_the_challenger_off_first() -> None:
 
 
 def test_a_second_rollback_goes_to_the_champion_before() -> None:
-    """The last one that was another, with the digest it had then; a rollback can itself be rolled back."""
+    """Each goes one further back, with the digest it had then; what was rolled back comes again only by its name."""
     second = change(FIRST, ACT, stage="full", champion=TWO, challenger=None)
     third = change(second, ACT, stage="full", champion=THREE, challenger=None)
     once = back([third, second, FIRST], ACT)
     assert (once.champion, once.champion_digest) == ("2", "digest 2")
-    assert back([once, third, second, FIRST], ACT).champion == "3"
+    assert back([once, third, second, FIRST], ACT).champion == "1"
+    assert back([once, third, second, FIRST], ACT, to="3").champion_digest == "digest 3"
     assert back([third, second, FIRST], ACT, to="1").champion == "1"
 
 
 def test_there_must_be_something_to_go_back_to() -> None:
     """And a version that never was the champion is no way back."""
-    with pytest.raises(RefusedError, match="no other ever did"):
+    with pytest.raises(RefusedError, match="no other came before it"):
         back([FIRST], ACT)
     with pytest.raises(RefusedError, match="never was the champion"):
         back([FIRST], ACT, to="7")
