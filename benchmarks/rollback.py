@@ -134,6 +134,7 @@ def _measure(home: Home, seconds: float) -> None:
     """What a worker would write whose answers take so long."""
     now, place = home.clock(), bisect_right(EDGES, seconds)
     measured = Measurement(
+        model_name=home.project.name,
         service="bench",
         worker=f"{seconds}",
         since=now - timedelta(seconds=1),

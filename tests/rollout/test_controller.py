@@ -258,6 +258,7 @@ def test_what_cannot_be_counted_does_not_hide_what_burns(database: str, monkeypa
         begin(connection, project)
         serve(connection, project, day=0, leads=100)
         slow = Measurement(
+            model_name=project.name,
             service="s",
             worker="0",
             since=day(1) - timedelta(minutes=30),

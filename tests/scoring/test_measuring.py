@@ -82,7 +82,9 @@ def written(served: Served, made: Recorder) -> ServiceUse:
 def measured(database: str) -> ServiceUse:
     """What stands in the database."""
     with psycopg.connect(database) as connection:
-        found = service_use(connection, since=NOW - timedelta(days=1), until=NOW + timedelta(days=1))
+        found = service_use(
+            connection, model_name="lead-scoring", since=NOW - timedelta(days=1), until=NOW + timedelta(days=1)
+        )
     assert found is not None
     return found
 
@@ -229,6 +231,7 @@ def test_no_span_holds_the_requests_of_two_routes(
 def test_a_span_is_written_once(database: str) -> None:
     """The same span again, of a worker that did not hear that it was written, adds nothing."""
     span = Measurement(
+        model_name="lead-scoring",
         service="s",
         worker="0",
         since=NOW,

@@ -182,7 +182,7 @@ def test_a_disguise_is_worn_in_process_only(database: str, tmp_path: Path) -> No
     latency = log["latency_ms"].to_numpy()
     assert latency[slow].min() > 120 > latency[~slow].max()
     with story.database() as connection:
-        use = service_use(connection, since=START, until=story.days[-1])
+        use = service_use(connection, model_name=story.home.project.name, since=START, until=story.days[-1])
     assert use is not None
     assert use.requests == log.height
     above = use.edges.index(0.1) + 1

@@ -156,7 +156,7 @@ class _Player:
             if not reported.is_empty():
                 record_outcomes(connection, [Outcome(**row, source=_SOURCE) for row in reported.to_dicts()], evening)
             record_contacts(connection, [Contact(**row, source=_SOURCE) for row in contacts], evening)
-            _measure(connection, predictions, self._slowed(predictions), day)
+            _measure(connection, self._home.project.name, predictions, self._slowed(predictions), day)
 
     def _route(self) -> Live:
         """The route in force with its versions; loaded anew when it has changed."""
@@ -223,8 +223,12 @@ def _values(feature: Feature, frame: pl.DataFrame) -> list[FeatureValue]:
     return values
 
 
-def _measure(
-    connection: Connection, predictions: Sequence[Prediction], beside_ms: Sequence[float], day: datetime
+def _measure(  # private
+    connection: Connection,
+    model_name: str,
+    predictions: Sequence[Prediction],
+    beside_ms: Sequence[float],
+    day: datetime,
 ) -> None:
     """Write what a worker would have measured in a day, one request a lead."""
     latencies: dict[str, list[int]] = {}
@@ -233,6 +237,7 @@ def _measure(
         counts[bisect_left(SECONDS, (p.latency_ms + waited) / 1000)] += 1
     edges = (*SECONDS, None)
     measured = Measurement(
+        model_name=model_name,
         service=_SOURCE,
         worker="0",
         since=day,

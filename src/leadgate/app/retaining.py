@@ -19,6 +19,7 @@ from leadgate.storage.postgres.retention import (
     rows_of_day,
     serialise_retentions,
 )
+from leadgate.storage.postgres.rollouts import alive_rollouts
 
 _PIECE = 100_000
 """Predictions in memory at a time, and in one file: 400 MB and 11 MB, measured with eight features."""
@@ -83,6 +84,24 @@ def first_kept(now: datetime, days: int) -> date:
         return now.date() - timedelta(days=days)
     except OverflowError:
         raise RefusedError(f"--days {days} reaches back before the calendar begins; give fewer days.") from None
+
+
+def refuse_needed_days(home: Home, connection: Connection, before: date) -> None:
+    """Raises RefusedError where a rollout still counts leads of days before ``before``.
+
+    It reads the log from a horizon and 30 days before its start on: leads whose first score is gone would be taken for
+    new ones.
+    """
+    window = home.project.outcomes.window_days
+    for rollout in alive_rollouts(connection):
+        horizon = rollout.rules["experiment"]["horizon_days"] or window
+        needed = (rollout.started_at - timedelta(days=max(horizon, 30.0))).date()
+        if needed < before:
+            days = (home.clock().date() - needed).days
+            raise RefusedError(
+                f"Rollout {rollout.rollout_id} of {rollout.model_name!r} counts the leads of the log from {needed} on, "
+                f"so no day from then on may leave it; keep {days} days (--days {days}), or wait until it is over."
+            )
 
 
 def retain(

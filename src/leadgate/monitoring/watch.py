@@ -84,7 +84,7 @@ def gather(connection: Connection, project: Project, now: datetime) -> Seen:
         won=won,
         won_before=before,
         arrivals=_arrivals(connection, project, window, now),
-        service=_service(connection, rules, now),
+        service=_service(connection, project.name, rules, now),
         ratings=Ratings(count=figures.count, mean=figures.mean, deviation=figures.deviation),
     )
 
@@ -203,12 +203,12 @@ def _last_scored(connection: Connection, model_name: str, hour: datetime | None)
     return last
 
 
-def _service(connection: Connection, rules: MonitoringRules, now: datetime) -> Service | None:
+def _service(connection: Connection, model_name: str, rules: MonitoringRules, now: datetime) -> Service | None:
     since = now - timedelta(hours=rules.recent_hours)
-    reported = reported_share(connection, since=since, until=now)
+    reported = reported_share(connection, model_name=model_name, since=since, until=now)
     if reported is None:
         return None
-    use = service_use(connection, since=since, until=now)
+    use = service_use(connection, model_name=model_name, since=since, until=now)
     return Service(
         requests=use.requests if use else 0,
         failures=use.failures if use else 0,

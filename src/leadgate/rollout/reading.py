@@ -97,8 +97,11 @@ def gather(connection: Connection, project: Project, history: History, now: date
         as_of=now,
         state=state,
         scored=of_leads("scored leads", lambda found: _scored(found, history)),
-        system=part("measurements", lambda: _system(connection, state.since, now)),
-        recent=part("measurements of the last hour", lambda: _system(connection, max(state.since, now - _RECENT), now)),
+        system=part("measurements", lambda: _system(connection, project.name, state.since, now)),
+        recent=part(
+            "measurements of the last hour",
+            lambda: _system(connection, project.name, max(state.since, now - _RECENT), now),
+        ),
         paired=of_leads("matured leads", lambda found: _paired(found, project, rules, rng)),
         scores=of_leads("scores", lambda found: _scores(found, connection, project, rules)),
         data=part("features", lambda: _features(connection, project, history, now)),
@@ -211,8 +214,8 @@ def _experiment(
     return analyse(leads.exposed, rules.experiment, trial, rng)
 
 
-def _system(connection: Connection, since: datetime, now: datetime) -> SystemEvidence | None:
-    use = service_use(connection, since=since, until=now)
+def _system(connection: Connection, model_name: str, since: datetime, now: datetime) -> SystemEvidence | None:
+    use = service_use(connection, model_name=model_name, since=since, until=now)
     if use is None or not use.requests:
         return None
     counts = [use.latencies[variant] for variant in sorted(use.latencies)]

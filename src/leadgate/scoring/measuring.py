@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from leadgate.scoring.metrics import SECONDS, Metrics
 from leadgate.scoring.service import Service
@@ -113,7 +114,8 @@ class Recorder:
         # A clock that was set back must not give two spans of one name.
         self._since = max(self._service.clock(), since + timedelta(microseconds=1))
         self._before = totals_of(self._service.metrics, time.process_time())
-        return _difference(before, self._before, self._start, self._worker, since, self._since)
+        who = _Who(self._service.live.route.model_name, self._start, self._worker)
+        return _difference(before, self._before, who, since, self._since)
 
     def _write_beside(self) -> None:
         # A daemon, so that a database that hangs keeps no process from its end.
@@ -136,14 +138,21 @@ class Recorder:
             self._told = True
 
 
-def _difference(  # noqa: PLR0917  # private
-    before: Totals, after: Totals, start: str, worker: str, since: datetime, until: datetime
-) -> Measurement:
+class _Who(NamedTuple):
+    """Whose spans they are."""
+
+    model_name: str
+    start: str
+    worker: str
+
+
+def _difference(before: Totals, after: Totals, who: _Who, since: datetime, until: datetime) -> Measurement:
     edges = (*SECONDS, None)
     nothing = (0,) * len(edges)
     return Measurement(
-        service=start,
-        worker=worker,
+        model_name=who.model_name,
+        service=who.start,
+        worker=who.worker,
         since=since,
         until=until,
         requests=after.requests - before.requests,

@@ -74,12 +74,14 @@ def retain(
     A day is dropped from the log only after everything in it was read back from the table and found alike. The
     command may be stopped and run again at any time.
     """
-    from leadgate.app.retaining import archive_of, day_states, first_kept  # noqa: PLC0415
+    from leadgate.app.retaining import archive_of, day_states, first_kept, refuse_needed_days  # noqa: PLC0415
     from leadgate.app.retaining import retain as retain_days  # noqa: PLC0415
 
     home = open_home(project)
     uri, now = archive_of(home), home.clock()
     before = first_kept(now, days)
+    with home.connection() as connection:
+        refuse_needed_days(home, connection, before)
     with home.connection() as connection, progress() as step:
         found = (
             retain_days(connection, uri, before=before, by=home.author, now=now, step=step)

@@ -129,9 +129,9 @@ def coverage_of(connection: Connection, *, since: datetime, until: datetime) -> 
     return (row[0], row[1]) if row else (0, 0)
 
 
-def reported_share(connection: Connection, *, since: datetime, until: datetime) -> float | None:
-    """Share of a span in which at least one worker reported; None where none ever did."""
-    span = {"since": since, "until": until}
+def reported_share(connection: Connection, *, model_name: str, since: datetime, until: datetime) -> float | None:
+    """Share of a span in which at least one worker of a model reported; None where none ever did."""
+    span = {"model_name": model_name, "since": since, "until": until}
     ever = connection.execute(statement("checks", "ever_reported"), span).fetchone()
     if ever is None or not ever[0]:
         return None

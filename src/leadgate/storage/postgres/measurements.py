@@ -16,6 +16,7 @@ Buckets = Sequence[tuple[float | None, int]]
 class Measurement:
     """What one worker did in a span."""
 
+    model_name: str
     service: str
     """One start of ``leadgate serve``."""
     worker: str
@@ -79,9 +80,9 @@ def add_measurement(connection: Connection, measurement: Measurement) -> None:
     connection.execute(statement("measurements", "add_measurement"), values)
 
 
-def service_use(connection: Connection, *, since: datetime, until: datetime) -> ServiceUse | None:
-    """What was measured between two times; None where nothing was."""
-    span = {"since": since, "until": until}
+def service_use(connection: Connection, *, model_name: str, since: datetime, until: datetime) -> ServiceUse | None:
+    """What was measured of a model's service between two times; None where nothing was."""
+    span = {"model_name": model_name, "since": since, "until": until}
     row = connection.execute(statement("measurements", "service_use"), span).fetchone()
     if row is None or row[0] is None:
         return None
@@ -105,7 +106,7 @@ def service_use(connection: Connection, *, since: datetime, until: datetime) -> 
 
 
 def _latencies(
-    connection: Connection, span: Mapping[str, datetime]
+    connection: Connection, span: Mapping[str, object]
 ) -> tuple[tuple[float, ...], dict[str, tuple[int, ...]]]:
     edges: dict[str, list[float | None]] = {}
     counts: dict[str, list[int]] = {}
@@ -116,7 +117,7 @@ def _latencies(
     return tuple(edge for edge in known if edge is not None), {name: tuple(found) for name, found in counts.items()}
 
 
-def _leads_by_variant(connection: Connection, span: Mapping[str, datetime]) -> dict[str, dict[str, int]]:
+def _leads_by_variant(connection: Connection, span: Mapping[str, object]) -> dict[str, dict[str, int]]:
     leads: dict[str, dict[str, int]] = {"answers": {}, "failures": {}}
     for side, variant, count in connection.execute(statement("measurements", "leads_by_variant"), span).fetchall():
         leads[side][variant] = count

@@ -111,6 +111,12 @@ def alive_rollout(connection: Connection, model_name: str) -> Rollout | None:
         return cursor.execute(statement("rollouts", "alive_rollout"), {"model_name": model_name}).fetchone()
 
 
+def alive_rollouts(connection: Connection) -> list[Rollout]:
+    """The rollouts of all models that are under way, the oldest first."""
+    with connection.cursor(row_factory=class_row(Rollout)) as cursor:
+        return cursor.execute(statement("rollouts", "alive_rollouts")).fetchall()
+
+
 def rollouts_of(connection: Connection, model_name: str, *, most: int = 100) -> list[Rollout]:
     """The rollouts of a model, the last first."""
     with connection.cursor(row_factory=class_row(Rollout)) as cursor:

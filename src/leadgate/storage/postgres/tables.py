@@ -305,6 +305,7 @@ sales_ratings = Table(
 service_measurements = Table(
     "service_measurements",
     metadata,
+    Column("model_name", Text, nullable=False, comment="whose service it was"),
     Column("service", Text, primary_key=True, comment="one start of leadgate serve"),
     Column("worker", Text, primary_key=True),
     Column("until", Time, primary_key=True),
@@ -318,7 +319,7 @@ service_measurements = Table(
     Column("failures_by_variant", JSONB, nullable=False, comment="leads that a variant's version failed to score"),
     Column("shadow_asked", BigInteger, nullable=False, comment="scores that were asked for beside an answer"),
     Column("shadow_failed", BigInteger, nullable=False, comment="of these, the ones that failed or were too slow"),
-    Index(None, "until"),
+    Index(None, "model_name", "until"),
     comment="append-only: what each worker did in a span of time",
 )
 

@@ -79,10 +79,13 @@ SELECT coalesce(
      FROM (
          SELECT unnest(range_agg(tstzrange(greatest(since, %(since)s), until))) AS span
          FROM leadgate.service_measurements
-         WHERE until > %(since)s AND until <= %(until)s AND greatest(since, %(since)s) < until
+         WHERE model_name = %(model_name)s AND until > %(since)s AND until <= %(until)s
+               AND greatest(since, %(since)s) < until
      ) AS spans),
     0
 )
 
 -- ever_reported
-SELECT EXISTS (SELECT FROM leadgate.service_measurements WHERE until <= %(until)s)
+SELECT EXISTS (
+    SELECT FROM leadgate.service_measurements WHERE model_name = %(model_name)s AND until <= %(until)s
+)

@@ -104,3 +104,10 @@ SELECT max(evidence_id) FROM leadgate.rollout_evidence WHERE rollout_id = %(roll
 
 -- set_design
 UPDATE leadgate.rollouts SET design = %(design)s WHERE rollout_id = %(rollout_id)s AND design IS NULL
+
+-- alive_rollouts
+SELECT rollout_id, model_name, champion, champion_digest, challenger, challenger_digest, challenger_author, salt,
+       rules, design, started_at, started_by, ended_at
+FROM leadgate.rollouts
+WHERE ended_at IS NULL
+ORDER BY started_at

@@ -134,6 +134,7 @@ def _create_sales_ratings() -> None:
 def _create_service_measurements() -> None:
     op.create_table(
         "service_measurements",
+        sa.Column("model_name", sa.Text(), nullable=False, comment="whose service it was"),
         sa.Column("service", sa.Text(), nullable=False, comment="one start of leadgate serve"),
         sa.Column("worker", sa.Text(), nullable=False),
         sa.Column("until", sa.DateTime(timezone=True), nullable=False),
@@ -174,7 +175,11 @@ def _create_service_measurements() -> None:
         comment="append-only: what each worker did in a span of time",
     )
     op.create_index(
-        op.f("service_measurements_until_idx"), "service_measurements", ["until"], unique=False, schema="leadgate"
+        op.f("service_measurements_model_name_until_idx"),
+        "service_measurements",
+        ["model_name", "until"],
+        unique=False,
+        schema="leadgate",
     )
 
 
