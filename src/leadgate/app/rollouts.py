@@ -109,7 +109,7 @@ def start(home: Home, which: str, reason: str, *, allow_library: bool = False) -
     )
     with home.connection() as connection:
         history = controller.start(connection, new, Person(name=home.author, at=home.clock(), comment=reason))
-    follow_route(home, route_in_force(home))
+    reconcile(home)
     return history
 
 
