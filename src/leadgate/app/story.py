@@ -98,9 +98,10 @@ def add_rules(config: Path) -> None:
     rules = yaml.safe_load(text)["rollout"]
     for key, value in RULES["rollout"].items():
         rules[key] = {**rules[key], **value} if isinstance(value, dict) else value
-    before = text.split("\n# How far evidence", 1)[0]
+    before, rest = text.split("\nrollout:\n", 1)
+    after = re.split(r"^(?=# What `leadgate check)", rest, maxsplit=1, flags=re.MULTILINE)[1]
     own = yaml.safe_dump({"rollout": rules}, sort_keys=False, default_flow_style=None)
-    text = f"{before}\n# How far evidence must carry a challenger: docs/rollout.md.\n{own}"
+    text = f"{before}\n{own}\n{after}"
     parse_project(text, config.name)
     config.write_text(text, encoding="utf-8")
 

@@ -192,5 +192,19 @@ rollout:
     detectable_lift: 0.1   # that the planned size is to see; `leadgate rollout plan` says what that takes
     power: 0.95            # with this probability
     horizon_days: null     # a conversion counts within so many days of the first score; null: outcomes.window_days
+
+# What `leadgate check run` judges. Each limit has a yellow and a red; an alarm needs it passed beyond chance, too.
+monitoring:
+  window_days: 7         # scores of this span are held against the training leads
+  matured_days: 28       # leads of this span, before the outcome window, are judged by their outcomes
+  false_discovery: 0.01  # share of the alarms of a run that is false on average
+  coverage: 0.95         # of the leads that the CRM reports on, the share that has a score
+  drift:
+    ks: {yellow: 0.15, red: 0.25}    # Kolmogorov-Smirnov statistic of a numeric feature
+    js: {yellow: 0.10, red: 0.20}    # Jensen-Shannon divergence, in nats
+  model:
+    auc_at_least: 0.85                      # for versions that reached it on their hold-out; null: not asked
+    auc_loss: {yellow: 0.05, red: 0.10}     # below the hold-out's AUC
+    calibration: {yellow: 0.05, red: 0.10}  # mean distance of probability and conversion rate
 """.splitlines()
 _TAIL.append("")
