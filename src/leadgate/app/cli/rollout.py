@@ -349,10 +349,20 @@ def _print_sides(evidence: "Evidence") -> None:
     if trial is None:
         return
     rows = [
-        (name, side.exposed, side.matured, side.conversions, share(side.rate), share(side.high / max(side.exposed, 1)))
+        (
+            name,
+            side.exposed,
+            side.matured,
+            side.silent,
+            side.conversions,
+            share(side.rate),
+            share(side.high / max(side.exposed, 1)),
+            share(side.contacted / max(side.exposed, 1)),
+        )
         for name, side in (("champion", trial.control), ("challenger", trial.treatment))
     ]
-    print_table("Sides", ["side", "leads", "matured", "converted", "rate", "priority high"], rows, numbers=" rrrrr")
+    columns = ["side", "leads", "matured", "silent", "converted", "rate", "priority high", "contacted"]
+    print_table("Sides", columns, rows, numbers=" rrrrrrr")
     console.print(f"{trial.left_out:,} leads were scored before the stage began and are left out.")
     segments = [(s.segment, share(s.lift), f"{s.p_value:.2g}", "harmed" if s.harmed else "") for s in trial.segments]
     if segments:
