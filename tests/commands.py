@@ -21,7 +21,9 @@ class Cli:
 
     folder: Path
 
-    def run(self, *arguments: str, env: dict[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
+    def run(
+        self, *arguments: str, env: dict[str, str] | None = None, patience_s: float = 240
+    ) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end."""
         return subprocess.run(
             [sys.executable, "-m", "leadgate", *arguments],
@@ -29,13 +31,13 @@ class Cli:
             env={**os.environ, "COLUMNS": "200", **(env or {})},
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=patience_s,
             check=False,
         )
 
-    def ok(self, *arguments: str, env: dict[str, str] | None = None) -> str:
+    def ok(self, *arguments: str, env: dict[str, str] | None = None, patience_s: float = 240) -> str:
         """What a command prints; it must succeed."""
-        done = self.run(*arguments, env=env)
+        done = self.run(*arguments, env=env, patience_s=patience_s)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -5,7 +5,7 @@ from commands import Cli
 
 def test_a_good_challenger_reaches_full_and_a_bad_one_comes_back(cli: Cli) -> None:
     """Four stages and the end of the watch for the one, a rollback for harm for the other, each step in the records."""
-    said = cli.ok("demo", "demo")
+    said = cli.ok("demo", "demo", patience_s=1_200)
     folder = ("--project", "demo")
     bad, good = cli.json("rollout", "list", *folder)
     assert (good["state"]["stage"], good["state"]["finished"]) == ("full", True)
