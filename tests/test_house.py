@@ -60,6 +60,7 @@ SHELL = {
 }
 
 QUIET = {
+    "alerts/",
     "chain.py",
     "compiled/",
     "errors.py",

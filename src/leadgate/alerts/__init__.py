@@ -1,0 +1,1 @@
+"""What is wrong, told once to the right person: states, messages, channels."""

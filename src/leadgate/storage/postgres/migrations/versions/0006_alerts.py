@@ -1,0 +1,10 @@
+"""Alerts: their states, silences, and the messages that wait to be delivered."""
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Nothing yet."""

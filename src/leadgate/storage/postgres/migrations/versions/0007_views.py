@@ -1,0 +1,10 @@
+"""Views for people's own tools: scores, outcomes, metrics and drift under the names they expect."""
+
+revision = "0007"
+down_revision = "0006"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Nothing yet."""
