@@ -10,11 +10,14 @@ from sqlalchemy.engine import make_url
 from leadgate.errors import DatabaseDownError, RefusedError
 from leadgate.storage.postgres.migrate import HEAD, current_revision, ensure_migrated, migrate, state_of
 from leadgate.storage.postgres.tables import metadata
+from leadgate.storage.postgres.views import create_views
 
 CATALOGUE = """
 SELECT 'column' AS kind, table_name || '.' || column_name AS name,
        concat_ws(' ', data_type, is_nullable, column_default, is_identity, identity_generation) AS definition
 FROM information_schema.columns WHERE table_schema = 'leadgate'
+UNION ALL
+SELECT 'view', viewname, definition FROM pg_views WHERE schemaname = 'leadgate_views'
 UNION ALL
 SELECT 'constraint', conrelid::regclass || '.' || conname, pg_get_constraintdef(oid)
 FROM pg_constraint WHERE connamespace = 'leadgate'::regnamespace
@@ -22,7 +25,8 @@ UNION ALL
 SELECT 'index', indexname, indexdef FROM pg_indexes WHERE schemaname = 'leadgate'
 UNION ALL
 SELECT 'comment', c.oid::regclass || '.' || d.objsubid, d.description
-FROM pg_description d JOIN pg_class c ON c.oid = d.objoid WHERE c.relnamespace = 'leadgate'::regnamespace
+FROM pg_description d JOIN pg_class c ON c.oid = d.objoid
+WHERE c.relnamespace = ANY (ARRAY['leadgate', 'leadgate_views']::regnamespace[])
 """
 
 
@@ -34,11 +38,12 @@ def catalogue(url: str) -> set[tuple[str, str, str]]:
 
 
 def test_migrated_schema_equals_the_declared_one(database: str, empty_database: str) -> None:
-    """Columns, types, defaults, constraints, indexes and comments are the same either way."""
+    """Columns, types, defaults, constraints, indexes, views and comments are the same either way."""
     engine = create_engine(make_url(empty_database).set(drivername="postgresql+psycopg"))
     with engine.begin() as connection:
         connection.execute(text("CREATE SCHEMA leadgate"))
         metadata.create_all(connection)
+        create_views(lambda sql: connection.execute(text(sql)))
     engine.dispose()
     assert catalogue(database) == catalogue(empty_database)
     assert len(catalogue(database)) > 50
