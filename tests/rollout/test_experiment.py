@@ -12,6 +12,7 @@ from leadgate.leads.rollout_rules import ExperimentRules
 from leadgate.rollout.comparing import compare_scores, matching_threshold, paired_quality
 from leadgate.rollout.evidence import ExperimentEvidence
 from leadgate.rollout.experiment import Trial, analyse, difference_of, harm_alpha, with_outcomes
+from leadgate.stats.experiments import sums_of
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 HORIZON = 14.0
@@ -126,8 +127,8 @@ def test_the_champions_score_takes_variance_out_and_leaves_the_difference() -> N
     n = 20_000
     chance = [rng.beta(1, 4, n) for _ in range(2)]
     won = [rng.random(n) < p for p in chance]
-    plain = difference_of((won[0], won[1]), None)
-    adjusted = difference_of((won[0], won[1]), (chance[0], chance[1]))
+    plain = difference_of((sums_of(won[0]), sums_of(won[1])))
+    adjusted = difference_of((sums_of(won[0], chance[0]), sums_of(won[1], chance[1])))
     assert plain is not None
     assert adjusted is not None
     explained = np.corrcoef(np.concatenate(won), np.concatenate(chance))[0, 1] ** 2

@@ -15,6 +15,7 @@ from leadgate.stats.experiments import (
     planned_size,
     power_of,
     sample_ratio,
+    sums_of,
 )
 
 
@@ -107,7 +108,7 @@ def test_cuped_equals_a_regression_on_side_and_score() -> None:
     rng = np.random.default_rng(4)
     score = [rng.beta(2, 8, 6_000), rng.beta(2, 8, 5_000)]
     won = [rng.random(len(s)) < s for s in score]
-    found = adjusted_difference(won[0], score[0], won[1], score[1])
+    found = adjusted_difference(sums_of(won[0], score[0]), sums_of(won[1], score[1]))
     side = np.r_[np.zeros(6_000), np.ones(5_000)]
     design = np.column_stack([np.ones(11_000), side, np.concatenate(score)])
     fitted, residual, _, _ = np.linalg.lstsq(design, np.concatenate(won).astype(float), rcond=None)
@@ -120,5 +121,5 @@ def test_cuped_equals_a_regression_on_side_and_score() -> None:
 def test_a_score_without_spread_takes_nothing_out() -> None:
     """The plain difference and its variance."""
     won = np.array([True, False, True, False]), np.array([True, True, True, False])
-    found = adjusted_difference(won[0], np.full(4, 0.3), won[1], np.full(4, 0.3))
+    found = adjusted_difference(sums_of(won[0], np.full(4, 0.3)), sums_of(won[1], np.full(4, 0.3)))
     assert (found.difference, found.reduction) == (0.25, 0.0)

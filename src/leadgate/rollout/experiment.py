@@ -25,7 +25,7 @@ from leadgate.rollout.evidence import (
 )
 from leadgate.stats.amounts import AmountComparison, NonInferiority, compare_amounts
 from leadgate.stats.auc import auc_interval
-from leadgate.stats.experiments import Arm, adjusted_difference, compare_arms, sample_ratio
+from leadgate.stats.experiments import Arm, Sums, adjusted_difference, compare_arms, sample_ratio, sums_of
 from leadgate.stats.multiplicity import compare_segments
 from leadgate.stats.sequential import MIN_CONVERSIONS, harm_bound, sequence_interval
 from leadgate.stats.survival import log_rank, slower
@@ -100,7 +100,7 @@ def analyse(leads: pl.DataFrame, rules: ExperimentRules, trial: Trial, rng: np.r
     control, treatment = (leads.filter(pl.col("variant") == name) for name in ("champion", "challenger"))
     a, b = _known(control), _known(treatment)
     sides = _side(control, a), _side(treatment, b)
-    difference = difference_of((_won(a), _won(b)), _covariate(a, b) if rules.cuped else None)
+    difference = difference_of(_sums(a, b, adjusted=rules.cuped))
     alpha = harm_alpha(rules, canary=trial.canary)
     sequence, harm = looks_of(difference, sides, trial.planned, rules, alpha)
     deals = _deal_size(a, b, rules, rng)
@@ -167,11 +167,11 @@ def _won(known: pl.DataFrame) -> Flags:
     return known["won"].to_numpy().astype(bool)
 
 
-def _covariate(a: pl.DataFrame, b: pl.DataFrame) -> tuple[Values, Values] | None:
-    """The champion's scores; None where a lead has none, since leaving it out would choose among the leads."""
-    if a["champion_score"].null_count() or b["champion_score"].null_count():
-        return None
-    return a["champion_score"].to_numpy(), b["champion_score"].to_numpy()
+def _sums(a: pl.DataFrame, b: pl.DataFrame, *, adjusted: bool) -> tuple[Sums, Sums]:
+    """With the champion's scores, unless a lead has none, since leaving it out would choose among the leads."""
+    if not adjusted or a["champion_score"].null_count() or b["champion_score"].null_count():
+        return sums_of(_won(a)), sums_of(_won(b))
+    return sums_of(_won(a), a["champion_score"].to_numpy()), sums_of(_won(b), b["champion_score"].to_numpy())
 
 
 def _arm(known: pl.DataFrame) -> Arm:
@@ -189,21 +189,15 @@ class Difference:
     """Share of the variance that the champion's score took out."""
 
 
-def difference_of(won: tuple[Flags, Flags], score: tuple[Values, Values] | None) -> Difference | None:
+def difference_of(sides: tuple[Sums, Sums]) -> Difference | None:
     """The difference between champion's and challenger's matured leads; None while it is too early for an interval.
 
-    ``won`` and ``score`` are of the two sides, each of shape (leads of the side,); ``score`` is the champion's, known
-    before the exposure, and takes variance out (CUPED).
+    The scores are the champion's, known before the exposure; they take variance out (CUPED).
     """
-    conversions = sum(int(side.sum()) for side in won)
-    if conversions < MIN_CONVERSIONS or min(len(side) for side in won) <= 1:
+    if sum(side.won for side in sides) < MIN_CONVERSIONS or min(side.leads for side in sides) <= 1:
         return None
-    if score is not None:
-        found = adjusted_difference(won[0], score[0], won[1], score[1])
-        return Difference(value=found.difference, variance=found.variance, reduction=found.reduction)
-    rates = [float(side.mean()) for side in won]
-    variance = sum(rate * (1 - rate) / len(side) for rate, side in zip(rates, won, strict=True))
-    return Difference(value=rates[1] - rates[0], variance=variance, reduction=0.0)
+    found = adjusted_difference(*sides)
+    return Difference(value=found.difference, variance=found.variance, reduction=found.reduction)
 
 
 def looks_of(

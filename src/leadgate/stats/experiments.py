@@ -1,6 +1,6 @@
 """Two proportions: how many leads they need, and what they say (quiet)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import ceil, exp, log, sqrt
 from statistics import NormalDist
 
@@ -51,6 +51,36 @@ class RatioCheck:
     """Of the treatment; 0 without leads."""
     p_value: float
     """Chi-square goodness of fit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sums:
+    """All that a comparison of two rates with a covariate needs of a side."""
+
+    leads: int
+    won: float
+    """Leads that converted."""
+    score: float
+    """Sum of the scores."""
+    score_won: float
+    """Sum of the scores of those that converted."""
+    score_squared: float
+    """Sum of the squares of the scores."""
+
+    @property
+    def won_spread(self) -> float:
+        """Sum of the squared distances from the rate."""
+        return self.won - self.won**2 / self.leads
+
+    @property
+    def score_spread(self) -> float:
+        """Sum of the squared distances from the mean score."""
+        return self.score_squared - self.score**2 / self.leads
+
+    @property
+    def covariance(self) -> float:
+        """Sum of the products of both distances."""
+        return self.score_won - self.score * self.won / self.leads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,28 +152,40 @@ def sample_ratio(control: int, treatment: int, share: float) -> RatioCheck:
     return RatioCheck(expected_share=share, observed_share=treatment / total, p_value=float(found.pvalue))
 
 
-def adjusted_difference(
-    control_converted: Flags, control_score: Scores, treatment_converted: Flags, treatment_score: Scores
-) -> AdjustedDifference:
+def sums_of(converted: Flags, score: Scores | None = None) -> Sums:
+    """A side's sums; both arrays of shape (leads of the side,). Without scores nothing can be taken out."""
+    won = converted.astype(np.float64)
+    x = np.zeros(len(won)) if score is None else score
+    return Sums(
+        leads=len(won),
+        won=float(won.sum()),
+        score=float(x.sum()),
+        score_won=float(x @ won),
+        score_squared=float(x @ x),
+    )
+
+
+def adjusted_difference(control: Sums, treatment: Sums) -> AdjustedDifference:
     """CUPED (Deng, Xu, Kohavi & Walker 2013): the difference of rates with a score from before as covariate.
 
-    All arrays are of shape (leads of the side,), at least two each. The covariate's coefficient is fitted on both sides
-    together. A score that is the same for all takes nothing out.
+    At least two leads a side. The covariate's coefficient is fitted on both sides together. A score that is the same
+    for all takes nothing out.
     """
-    score = np.concatenate([control_score, treatment_score])
-    converted = np.concatenate([control_converted, treatment_converted]).astype(np.float64)
-    centred = score - score.mean()
-    spread = float(centred @ centred)
-    slope = float(centred @ converted) / spread if spread > 0 else 0.0
-    sides = ((control_converted, control_score), (treatment_converted, treatment_score))
-    plain = sum(float(np.var(won, ddof=1)) / len(won) for won, _ in sides)
-    adjusted = [won - slope * (x - score.mean()) for won, x in sides]
-    variance = sum(float(np.var(values, ddof=1)) / len(values) for values in adjusted)
-    return AdjustedDifference(
-        difference=float(adjusted[1].mean() - adjusted[0].mean()),
-        variance=variance,
-        reduction=1 - variance / plain if plain > 0 else 0.0,
+    both = Sums(**{f.name: getattr(control, f.name) + getattr(treatment, f.name) for f in fields(Sums)})
+    slope = both.covariance / both.score_spread if both.score_spread > _ROUNDING * both.score_squared else 0.0
+    plain = sum(side.won_spread / (side.leads - 1) / side.leads for side in (control, treatment))
+    variance = sum(
+        (side.won_spread - 2 * slope * side.covariance + slope**2 * side.score_spread) / (side.leads - 1) / side.leads
+        for side in (control, treatment)
     )
+    rates = [(side.won - slope * side.score) / side.leads for side in (control, treatment)]
+    return AdjustedDifference(
+        difference=rates[1] - rates[0], variance=variance, reduction=1 - variance / plain if plain > 0 else 0.0
+    )
+
+
+_ROUNDING = 1e-9
+"""Of the sum of squares: a smaller spread is what rounding leaves of none."""
 
 
 def _chi_square(control: Arm, treatment: Arm) -> tuple[float, float]:
