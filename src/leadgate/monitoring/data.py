@@ -4,7 +4,7 @@ An alarm needs a distance that matters and evidence that it is not chance. The p
 and segments, are adjusted together (``family``), so that of the alarms of a run the stated share is false on average.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -53,14 +53,19 @@ def feature_drift(baseline: Baseline, profile: Profile, rules: MonitoringRules) 
 
 
 def numeric_drift(then: Numeric, now: Numeric, edges: "Edges", rules: DriftRules) -> Drift:
-    """Of a numeric feature; both sides have at least one value.
+    """Of a numeric feature; both sides have at least one value."""
+    return counted_drift(then.counts, now.counts, np.append(edges, edges[-1]), rules)
+
+
+def counted_drift(then: Counts, now: Counts, upper: "Edges", rules: DriftRules) -> Drift:
+    """Of counts in the same bins, whose upper edges are given.
 
     Evidence is the better one of two tests, Kolmogorov-Smirnov on all bins and chi-square on ten, doubled for that.
     """
-    ks = ks_statistic(then.counts, now.counts)
-    a, b = coarse(then.counts, then.counts), coarse(now.counts, then.counts)
-    p = 2 * min(ks_p_value(ks, then.count, now.count), homogeneity_p_value(a, b))
-    js, spread = js_divergence(a, b), _spread(then.counts, now.counts, edges)
+    ks = ks_statistic(then, now)
+    a, b = coarse(then, then), coarse(now, then)
+    p = 2 * min(ks_p_value(ks, int(then.sum()), int(now.sum())), homogeneity_p_value(a, b))
+    js, spread = js_divergence(a, b), _spread(then, now, upper)
     judged = [("KS", ks, rules.ks), ("JS divergence", js, rules.js)]
     judged += [] if spread is None else [("spread", spread, rules.spread)]
     return _worst(judged, min(1.0, p), ks=ks, js=js, stability=psi(a, b), spread=spread)
@@ -94,9 +99,8 @@ def _worst(
     )
 
 
-def _spread(then: Counts, now: Counts, edges: Edges) -> float | None:
+def _spread(then: Counts, now: Counts, upper: Edges) -> float | None:
     """How many times the middle half is wider or narrower; None where it has no width."""
-    upper = np.append(edges, edges[-1])
     a, b = (quantile(side, upper, 0.75) - quantile(side, upper, 0.25) for side in (then, now))
     return max(a / b, b / a) if a > 0 and b > 0 else None
 
@@ -107,7 +111,9 @@ def _numeric(baseline: Baseline, name: str, now: Numeric, rules: MonitoringRules
         return _too_few(baseline, name, now.count, rules)
     drift = numeric_drift(then, now, baseline.layout.edges[name], rules.drift)
     about = f"mean {then.moments.mean:.4g} at training, {now.moments.mean:.4g} now"
-    return _finding(baseline, name, drift, about, now.count)
+    found = _finding(baseline, name, drift, about, now.count)
+    times = now.moments.mean / then.moments.mean if then.moments.mean else None
+    return replace(found, details={**found.details, "times": times})
 
 
 def _categorical(baseline: Baseline, name: str, now: Categorical, rules: MonitoringRules) -> Finding:
