@@ -154,7 +154,8 @@ SELECT days.first_day + n AS date,
        m.num_leads,
        m.num_outcomes,
        m.conversions,
-       m.conversions::double precision / m.num_leads AS conversion_rate,
+       m.conversions::double precision / nullif(m.num_outcomes, 0) AS conversion_rate,
+       m.conversions::double precision / m.num_leads AS conversion_rate_of_all,
        m.avg_deal_size,
        m.revenue,
        m.avg_days_to_close,
@@ -179,7 +180,8 @@ CROSS JOIN LATERAL (
            avg(s.deal_size) FILTER (WHERE s.won) AS avg_deal_size,
            sum(s.deal_size) FILTER (WHERE s.won) AS revenue,
            avg(s.days_to_close) FILTER (WHERE s.won) AS avg_days_to_close,
-           corr(s.predicted_score, s.won::integer) AS score_conversion_correlation
+           corr(s.predicted_score, s.won::integer) FILTER (WHERE s.outcome_at IS NOT NULL)
+               AS score_conversion_correlation
     FROM (
         SELECT first.model_name,
                first.model_version,
