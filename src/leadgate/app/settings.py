@@ -45,6 +45,8 @@ class Settings(BaseSettings):
     """Open connections a worker."""
     library_queue: int = Field(default=64, ge=1)
     """Requests a worker that may wait for a version served by the library."""
+    alert_channels: dict[str, str] | None = None
+    """URLs of the channels of alerts by name, as JSON; or one at a time: LEADGATE_ALERT_<NAME>."""
     traces: bool = False
     """Whether requests leave OpenTelemetry spans; needs the extra leadgate[otel]."""
     clock_shift_days: float = 0

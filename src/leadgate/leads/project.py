@@ -7,6 +7,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from leadgate.errors import BadConfigError
+from leadgate.leads.alert_rules import AlertRules
 from leadgate.leads.monitoring_rules import MonitoringRules
 from leadgate.leads.rollout_rules import RolloutRules
 from leadgate.leads.schema import Feature, LeadSchema, Record
@@ -84,6 +85,7 @@ class Project(Record):
     outcomes: OutcomeRules = OutcomeRules()
     rollout: RolloutRules = RolloutRules()
     monitoring: MonitoringRules = MonitoringRules()
+    alerts: AlertRules = AlertRules()
 
 
 def parse_project(text: str, source: str) -> Project:

@@ -206,5 +206,18 @@ monitoring:
     auc_at_least: 0.85                      # for versions that reached it on their hold-out; null: not asked
     auc_loss: {yellow: 0.05, red: 0.10}     # below the hold-out's AUC
     calibration: {yellow: 0.05, red: 0.10}  # mean distance of probability and conversion rate
+
+# Who is told of what. The URL of a channel is a secret: channel ops has it in LEADGATE_ALERT_OPS.
+alerts:
+  channels: []      # names, such as [ops, mail]; docs/alerts.md has a URL of each kind
+  routes:           # the channels of a level; null: all of them
+    green: null     # what asks for nobody, such as a rollout that goes on
+    yellow: null
+    red: null
+  fire_after: 2     # yellow in so many runs, one after the other, fires; red does at once
+  resolve_after: 2  # green in so many runs resolves
+  several: 2        # so many metrics out at once are red; null: never
+  remind_hours: {yellow: 24, red: 4}  # again, until somebody acknowledges
+  rollback_on_red: true               # red that a live challenger can be the cause of takes it back
 """.splitlines()
 _TAIL.append("")

@@ -8,6 +8,7 @@ import typer
 
 from leadgate import __version__
 from leadgate.app.cli import (
+    alerts,
     audit,
     check,
     contacts,
@@ -50,6 +51,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(logs.app, name="logs")
 app.add_typer(profile.app, name="profile")
 app.add_typer(check.app, name="check")
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(audit.app, name="audit")
 app.add_typer(db.app, name="db")
 

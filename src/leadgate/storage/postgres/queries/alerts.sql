@@ -1,0 +1,205 @@
+-- lock_alerts
+-- Whoever moves the alerts of a model moves them alone, to the end of the transaction.
+SELECT pg_advisory_xact_lock(hashtextextended('leadgate alerts ' || %(model_name)s, 0))
+
+-- heard
+-- Of each length of window the last runs; of these what each check said of each subject, the last run first. A length
+-- that has not been run for long, by its own pace, is left out: somebody's one look, or a setting that has changed.
+WITH runs AS (
+    SELECT run_id, checked_at, length,
+           row_number() OVER (PARTITION BY length ORDER BY checked_at DESC, run_id DESC) AS place,
+           lead(checked_at) OVER (PARTITION BY length ORDER BY checked_at DESC, run_id DESC) AS before
+    FROM (
+        SELECT DISTINCT run_id, checked_at, extract(epoch FROM window_until - window_since)::double precision AS length
+        FROM leadgate.check_results
+        WHERE model_name = %(model_name)s AND checked_at > %(since)s AND checked_at <= %(now)s
+    ) AS found
+),
+alive AS (
+    SELECT length
+    FROM runs
+    WHERE place = 1
+      AND checked_at >= %(now)s - greatest(interval '1 day', 2 * coalesce(checked_at - before, interval '0'))
+)
+SELECT runs.length, runs.place, runs.checked_at, r.area, r.check_name, r.subject, r.severity, r.sentence
+FROM runs
+JOIN alive USING (length)
+JOIN leadgate.check_results r USING (run_id, checked_at)
+WHERE runs.place <= %(most)s
+ORDER BY runs.length, runs.place, r.result_id
+
+-- open_alerts
+SELECT alert_id, model_name, area, check_name, subject, cause, state, severity, severity_since, sentence, opened_at,
+       raised_by, told_severity, told_at, acknowledged_at, acknowledged_by, resolved_at
+FROM leadgate.alerts
+WHERE model_name = %(model_name)s AND resolved_at IS NULL
+ORDER BY alert_id
+
+-- alerts_of
+SELECT alert_id, model_name, area, check_name, subject, cause, state, severity, severity_since, sentence, opened_at,
+       raised_by, told_severity, told_at, acknowledged_at, acknowledged_by, resolved_at
+FROM leadgate.alerts
+WHERE model_name = %(model_name)s
+ORDER BY resolved_at IS NOT NULL, alert_id DESC
+LIMIT %(most)s
+
+-- find_alert
+SELECT alert_id, model_name, area, check_name, subject, cause, state, severity, severity_since, sentence, opened_at,
+       raised_by, told_severity, told_at, acknowledged_at, acknowledged_by, resolved_at
+FROM leadgate.alerts
+WHERE model_name = %(model_name)s AND alert_id = %(alert_id)s
+
+-- add_alert
+INSERT INTO leadgate.alerts
+    (model_name, area, check_name, subject, cause, state, severity, severity_since, sentence, opened_at, raised_by,
+     told_severity, told_at, acknowledged_at, acknowledged_by, resolved_at)
+VALUES
+    (%(model_name)s, %(area)s, %(check_name)s, %(subject)s, %(cause)s, %(state)s, %(severity)s, %(severity_since)s,
+     %(sentence)s, %(opened_at)s, %(raised_by)s, %(told_severity)s, %(told_at)s, %(acknowledged_at)s,
+     %(acknowledged_by)s, %(resolved_at)s)
+RETURNING alert_id
+
+-- change_alert
+UPDATE leadgate.alerts
+SET state = %(state)s, severity = %(severity)s, severity_since = %(severity_since)s, sentence = %(sentence)s,
+    raised_by = %(raised_by)s, told_severity = %(told_severity)s, told_at = %(told_at)s,
+    acknowledged_at = %(acknowledged_at)s, acknowledged_by = %(acknowledged_by)s, resolved_at = %(resolved_at)s
+WHERE alert_id = %(alert_id)s
+
+-- add_history
+INSERT INTO leadgate.alert_history (alert_id, happened_at, event, state, severity, actor, comment)
+VALUES (%(alert_id)s, %(happened_at)s, %(event)s, %(state)s, %(severity)s, %(actor)s, %(comment)s)
+
+-- history_of
+SELECT alert_id, happened_at, event, state, severity, actor, comment
+FROM leadgate.alert_history
+WHERE alert_id = %(alert_id)s
+ORDER BY history_id
+
+-- add_silence
+INSERT INTO leadgate.alert_silences (model_name, check_pattern, subject_pattern, since, until, reason, silenced_by)
+VALUES (%(model_name)s, %(check_pattern)s, %(subject_pattern)s, %(since)s, %(until)s, %(reason)s, %(silenced_by)s)
+RETURNING silence_id
+
+-- silences_of
+SELECT silence_id, check_pattern, subject_pattern, since, until, reason, silenced_by, ended_by
+FROM leadgate.alert_silences
+WHERE model_name = %(model_name)s AND until > %(after)s
+ORDER BY silence_id DESC
+
+-- end_silence
+UPDATE leadgate.alert_silences
+SET until = %(at)s, ended_by = %(ended_by)s
+WHERE model_name = %(model_name)s AND silence_id = %(silence_id)s AND until > %(at)s
+
+-- add_message
+INSERT INTO leadgate.alert_messages
+    (message_id, model_name, channel, kind, severity, thread, about, title, body, written_at, state, due_at, attempts,
+     event_id)
+VALUES
+    (%(message_id)s, %(model_name)s, %(channel)s, %(kind)s, %(severity)s, %(thread)s, %(about)s, %(title)s, %(body)s,
+     %(written_at)s, 'waiting', %(written_at)s, 0, %(event_id)s)
+
+-- channels_told
+-- Those that were told of alerts, to be told of their end.
+SELECT DISTINCT channel
+FROM leadgate.alert_messages
+WHERE model_name = %(model_name)s AND about && %(about)s
+ORDER BY channel
+
+-- lock_events
+SELECT pg_advisory_xact_lock(hashtextextended('leadgate events', 0))
+
+-- new_events
+-- Events of this model of which no message was written. Those of long ago are no news.
+SELECT e.event_id, e.happened_at, e.kind, e.severity, e.subject, e.message
+FROM leadgate.events e
+LEFT JOIN leadgate.rollouts r ON e.subject = 'rollout ' || r.rollout_id
+WHERE e.delivered_at IS NULL AND e.happened_at > %(since)s AND e.happened_at <= %(now)s
+      AND coalesce(r.model_name, %(model_name)s) = %(model_name)s
+      AND NOT EXISTS (SELECT FROM leadgate.alert_messages m WHERE m.event_id = e.event_id)
+ORDER BY e.event_id
+
+-- channels_waiting
+SELECT channel
+FROM leadgate.alert_messages
+WHERE model_name = %(model_name)s AND state = 'waiting' AND due_at <= %(now)s
+      AND (claimed_until IS NULL OR claimed_until <= %(now)s)
+GROUP BY channel
+ORDER BY min(message_no)
+
+-- claim
+-- The first message of a channel that is due, is nobody's, and comes after no other that is about the same and waits.
+UPDATE leadgate.alert_messages
+SET claim = %(claim)s, claimed_until = %(until)s, attempts = attempts + 1
+WHERE message_no = (
+    SELECT m.message_no
+    FROM leadgate.alert_messages m
+    WHERE m.model_name = %(model_name)s AND m.channel = %(channel)s AND m.state = 'waiting' AND m.due_at <= %(now)s
+          AND (m.claimed_until IS NULL OR m.claimed_until <= %(now)s)
+          AND NOT EXISTS (
+              SELECT
+              FROM leadgate.alert_messages earlier
+              WHERE earlier.model_name = m.model_name AND earlier.channel = m.channel AND earlier.state = 'waiting'
+                    AND earlier.message_no < m.message_no AND earlier.about && m.about
+          )
+    ORDER BY m.message_no
+    LIMIT 1
+    FOR UPDATE SKIP LOCKED
+)
+RETURNING message_no, message_id::text, model_name, channel, kind, severity, thread, about, title, body, written_at,
+          state, due_at, attempts, last_error, settled_at, event_id
+
+-- mark_delivered
+-- Whoever holds it now: it is delivered.
+UPDATE leadgate.alert_messages
+SET state = 'delivered', settled_at = %(now)s, claim = NULL, claimed_until = NULL, last_error = NULL
+WHERE message_no = %(message_no)s AND state = 'waiting'
+
+-- mark_failed
+UPDATE leadgate.alert_messages
+SET state = CASE WHEN %(dead)s THEN 'dead' ELSE 'waiting' END, settled_at = CASE WHEN %(dead)s THEN %(now)s END,
+    due_at = %(due_at)s, claim = NULL, claimed_until = NULL, last_error = %(error)s
+WHERE message_no = %(message_no)s AND claim = %(claim)s AND state = 'waiting'
+
+-- hold_channel
+-- A party that asks for patience asks for all that goes to it.
+UPDATE leadgate.alert_messages
+SET due_at = %(until)s
+WHERE model_name = %(model_name)s AND channel = %(channel)s AND state = 'waiting' AND claim IS NULL
+      AND due_at < %(until)s
+
+-- bury
+-- Those that were tried as often as may be, by deliverers that died each time.
+UPDATE leadgate.alert_messages
+SET state = 'dead', settled_at = %(now)s, claim = NULL, claimed_until = NULL,
+    last_error = coalesce(last_error, 'whoever delivered it died each time')
+WHERE model_name = %(model_name)s AND state = 'waiting' AND attempts >= %(attempts)s AND claimed_until <= %(now)s
+
+-- settle_events
+UPDATE leadgate.events e
+SET delivered_at = %(now)s
+WHERE e.delivered_at IS NULL
+      AND EXISTS (SELECT FROM leadgate.alert_messages m WHERE m.event_id = e.event_id AND m.state = 'delivered')
+      AND NOT EXISTS (SELECT FROM leadgate.alert_messages m WHERE m.event_id = e.event_id AND m.state = 'waiting')
+
+-- undelivered
+SELECT message_no, message_id::text, model_name, channel, kind, severity, thread, about, title, body, written_at,
+       state, due_at, attempts, last_error, settled_at, event_id
+FROM leadgate.alert_messages
+WHERE model_name = %(model_name)s AND state <> 'delivered'
+ORDER BY message_no
+LIMIT %(most)s
+
+-- messages_about
+SELECT message_no, message_id::text, model_name, channel, kind, severity, thread, about, title, body, written_at,
+       state, due_at, attempts, last_error, settled_at, event_id
+FROM leadgate.alert_messages
+WHERE model_name = %(model_name)s AND about && %(about)s
+ORDER BY message_no
+
+-- revive
+UPDATE leadgate.alert_messages
+SET state = 'waiting', settled_at = NULL, due_at = %(now)s, attempts = 0
+WHERE model_name = %(model_name)s AND (state = 'dead' OR (state = 'waiting' AND claim IS NULL AND due_at > %(now)s))
+      AND (%(channel)s::text IS NULL OR channel = %(channel)s)
