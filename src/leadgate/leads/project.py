@@ -11,6 +11,7 @@ from leadgate.leads.alert_rules import AlertRules
 from leadgate.leads.monitoring_rules import MonitoringRules
 from leadgate.leads.rollout_rules import RolloutRules
 from leadgate.leads.schema import Feature, LeadSchema, Record
+from leadgate.leads.worker_rules import WorkerRules
 
 ModelKind = Literal["logistic_regression", "hist_gradient_boosting", "lightgbm"]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -85,6 +86,7 @@ class Project(Record):
     outcomes: OutcomeRules = OutcomeRules()
     rollout: RolloutRules = RolloutRules()
     monitoring: MonitoringRules = MonitoringRules()
+    worker: WorkerRules = WorkerRules()
     alerts: AlertRules = AlertRules()
 
 

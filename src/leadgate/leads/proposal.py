@@ -207,6 +207,25 @@ monitoring:
     auc_loss: {yellow: 0.05, red: 0.10}     # below the hold-out's AUC
     calibration: {yellow: 0.05, red: 0.10}  # mean distance of probability and conversion rate
 
+# What `leadgate worker` does by itself. When: minute hour day month weekday, in UTC; null: only by hand.
+worker:
+  schedule:
+    checks: "*/15 * * * *"         # over monitoring.window_days; after each run of checks the alerts follow
+    daily_checks: "20 3 * * *"     # over one day
+    weekly_checks: "40 3 * * mon"  # over 28 days
+    rollout: "5-59/15 * * * *"     # what `leadgate rollout evaluate` does
+    alerts: "* * * * *"            # delivers what waits
+    profiles: "50 * * * *"         # what `leadgate profile tidy` does
+    records: "10 2 * * *"          # removes what keep_days says
+    prediction_log: "30 2 * * *"   # what `leadgate logs retain` does, where keep_days.prediction_log is set
+  keep_days:
+    prediction_log: null  # older days move into the Delta table; null: only by hand
+    measurements: 90      # of the service
+    checks: 30            # then the last run of each day stays
+    rollout_evidence: 30  # after the end; then an evaluation a day stays, and all that steps and audit log name
+    runs: 90              # of the jobs above
+    messages: 90          # of alerts, once they are delivered
+
 # Who is told of what. The URL of a channel is a secret: channel ops has it in LEADGATE_ALERT_OPS.
 alerts:
   channels: []      # names, such as [ops, mail]; docs/alerts.md has a URL of each kind

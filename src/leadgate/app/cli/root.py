@@ -14,6 +14,7 @@ from leadgate.app.cli import (
     contacts,
     data,
     db,
+    jobs,
     keys,
     logs,
     models,
@@ -26,6 +27,7 @@ from leadgate.app.cli import (
 from leadgate.app.cli.options import HERE, AsJson, ProjectDir, one_of
 from leadgate.app.cli.output import console, errors, moment, print_json, print_table, progress, share, with_interval
 from leadgate.app.cli.route import put_in_force
+from leadgate.app.cli.worker import worker
 from leadgate.app.wire import CONFIG, open_home
 from leadgate.scoring.plan import Durability
 
@@ -51,6 +53,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(logs.app, name="logs")
 app.add_typer(profile.app, name="profile")
 app.add_typer(check.app, name="check")
+app.add_typer(jobs.app, name="jobs")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(audit.app, name="audit")
 app.add_typer(db.app, name="db")
@@ -185,6 +188,9 @@ def serve(
 def up(project: ProjectDir = HERE) -> None:
     """Keep a project running: its database and its service, on the default port, until Ctrl-C."""
     serve(project, host=None, port=None, workers=None, durability=None, auth=None)
+
+
+app.command()(worker)
 
 
 @app.command()

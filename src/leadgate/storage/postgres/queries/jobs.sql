@@ -1,0 +1,35 @@
+-- serialise_queues
+SELECT pg_advisory_xact_lock(hashtext('leadgate.jobs'))
+
+-- schema_comment
+SELECT obj_description(to_regnamespace(%(schema)s)::oid, 'pg_namespace')
+
+-- is_there
+SELECT to_regclass(%(schema)s || '.procrastinate_jobs') IS NOT NULL
+
+-- drop_schema
+DROP SCHEMA IF EXISTS {schema} CASCADE
+
+-- create_schema
+CREATE SCHEMA {schema}
+
+-- comment_schema
+COMMENT ON SCHEMA {schema} IS {comment}
+
+-- enter_schema
+SELECT set_config('search_path', %(schema)s, false)
+
+-- live_workers
+SELECT count(*) FROM {schema}.procrastinate_workers WHERE last_heartbeat > now() - make_interval(secs => %(seconds)s)
+
+-- waiting
+SELECT task_name, scheduled_at, attempts
+FROM {schema}.procrastinate_jobs
+WHERE queue_name = ANY(%(queues)s) AND status = 'todo'
+ORDER BY id
+
+-- bring_forward
+UPDATE {schema}.procrastinate_jobs SET scheduled_at = now()
+WHERE queue_name = ANY(%(queues)s) AND status = 'todo' AND scheduled_at > now()
+  AND (%(task_name)s::text IS NULL OR task_name = %(task_name)s)
+RETURNING task_name
