@@ -28,6 +28,7 @@ from leadgate.scoring.folding import log_predictions
 from leadgate.scoring.metrics import SECONDS
 from leadgate.scoring.watch import Versions, load_live
 from leadgate.simulator.disguise import Disguise, disguised
+from leadgate.simulator.faults import Faults, arrived, reported, spoiled
 from leadgate.simulator.ids import uuid7_at
 from leadgate.simulator.world import ANSWER, DayLeads, LivedDay, World, WorldState, begin, draw_leads, live_day
 from leadgate.storage.postgres.connection import Connection
@@ -84,6 +85,7 @@ def play(
     each_day: Callable[[datetime], None],
     rng: np.random.Generator,
     challenger: Disguise | None = None,
+    faults: Faults | None = None,
     begun: WorldState | None = None,
 ) -> Played:
     """Play days of a world against a project, from the time of its clock on or from where ``begun`` ended.
@@ -96,43 +98,47 @@ def play(
     3. The team works the leads of the days before; the CRM reports the outcomes that came.
     4. ``each_day`` does what is due: judges a rollout, say. A route that it changes holds from the next day on.
 
-    The same state of ``rng`` gives the same leads, ids, predictions and outcomes. Raises RefusedError for a project
+    ``faults`` spoils what the service hears of the world, and what others hear of the service. The same state of
+    ``rng`` gives the same leads, ids, predictions and outcomes. Raises RefusedError for a project
     with another clock, or without a champion.
     """
     clock = _clock_of(home)
-    player = _Player(home, challenger, rng)
+    player = _Player(home, challenger, faults, rng)
     state = begin(clock()) if begun is None else begun
-    predicted = reported = 0
+    predicted = outcomes = 0
     contacts = []
     for _ in range(days):
         clock.now = state.midnight
         drawn = draw_leads(world, state, rng)
         predictions = player.answer(drawn)
         lived = live_day(world, state, drawn, player.known_of(predictions))
-        player.log(predictions, lived, state.midnight)
+        written = player.log(predictions, lived, state.midnight)
         state = lived.state
-        predicted += len(predictions)
-        reported += lived.reported.height
+        predicted += written[0]
+        outcomes += written[1]
         contacts.append(lived.contacts)
         clock.now = state.midnight
         each_day(clock.now)
-    return Played(state=state, predictions=predicted, outcomes=reported, contacts=_together(contacts))
+    return Played(state=state, predictions=predicted, outcomes=outcomes, contacts=_together(contacts))
 
 
 class _Player:
     """What a play keeps from day to day: the versions that are loaded, and the disguise that one of them wears."""
 
-    def __init__(self, home: Home, disguise: Disguise | None, rng: np.random.Generator) -> None:
+    def __init__(self, home: Home, disguise: Disguise | None, faults: Faults | None, rng: np.random.Generator) -> None:
         self._home = home
         self._disguise = disguise
+        self._faults = faults
         self._rng = rng
+        # Of their own, so that the same world lives on beside them.
+        self._luck = rng if faults is None else rng.spawn(1)[0]
         self._versions = Versions(Path(home.bundles), home.project.name, self._fetch)
         self._live: Live | None = None
 
     def answer(self, drawn: DayLeads) -> list[Prediction]:
         """Answer the leads of a day as a worker would: the route in force, both versions' scores."""
         live = self._route()
-        leads = _requests(live.contract.features, drawn.frame)
+        leads = _requests(live.contract.features, spoiled(self._faults, drawn.frame, self._luck))
         arms = [live.arm_of(lead.lead_id) for lead in leads]
         scores = {arm.version: arm.score_many(leads) for arm in (live.champion, live.challenger) if arm and leads}
         noise = _LATENCY_MS * np.exp(_LATENCY_SPREAD * self._rng.standard_normal(len(leads)))
@@ -146,17 +152,24 @@ class _Player:
         rows = [(p.lead_id, p.priority, p.predicted_score, p.variant, self._challenged(p)) for p in predictions]
         return pl.DataFrame(rows, schema={**ANSWER, "challenged": pl.Boolean()}, orient="row")
 
-    def log(self, predictions: Sequence[Prediction], lived: LivedDay, day: datetime) -> None:
-        """Write a day into the database: predictions as the drainer does, contacts and outcomes as the API does."""
-        evening, reported = day + _DAY, lived.reported
-        contacts = lived.contacts.select("lead_id", contacted_at="left_at").to_dicts()
+    def log(self, predictions: Sequence[Prediction], lived: LivedDay, day: datetime) -> tuple[int, int]:
+        """Write a day into the database: predictions as the drainer does, contacts and outcomes as the API does.
+
+        Gives the numbers of predictions and outcomes.
+        """
+        evening, faults = day + _DAY, self._faults
+        given = arrived(faults, predictions, self._luck)
+        outcomes = reported(faults, lived.reported, "outcome_at", self._luck).to_dicts()
+        worked = lived.contacts.select("lead_id", contacted_at="left_at")
+        contacts = reported(faults, worked, "contacted_at", self._luck).to_dicts()
         with self._home.connection() as connection:
             ensure_partitions(connection, {day.date()})
-            log_predictions(connection, predictions)
-            if not reported.is_empty():
-                record_outcomes(connection, [Outcome(**row, source=_SOURCE) for row in reported.to_dicts()], evening)
+            log_predictions(connection, given)
+            if outcomes:
+                record_outcomes(connection, [Outcome(**row, source=_SOURCE) for row in outcomes], evening)
             record_contacts(connection, [Contact(**row, source=_SOURCE) for row in contacts], evening)
-            _measure(connection, self._home.project.name, predictions, self._slowed(predictions), day)
+            _measure(connection, self._home.project.name, given, self._slowed(given), day, faults)
+        return len(given), len(outcomes)
 
     def _route(self) -> Live:
         """The route in force with its versions; loaded anew when it has changed."""
@@ -178,8 +191,9 @@ class _Player:
     ) -> Prediction:
         """What is logged of a lead: the answer, and the score of the version that did not answer."""
         prediction_id = uuid7_at(moment, self._rng)
-        took = latency_ms + (self._slow_ms if self._wears(arm.version) else 0.0)
-        request = Request(moment, took, prediction_id, 1)
+        slow = self._faults.slow if self._faults is not None and moment >= self._faults.begins else None
+        took = latency_ms + (self._slow_ms if self._wears(arm.version) else 0.0) + (slow.extra_ms if slow else 0.0)
+        request = Request(moment, took, prediction_id, slow.batch_size if slow else 1)
         logged = record(live, arm, lead, scores[arm.version], None, prediction_id, request)
         beside = next((version for version in scores if version != arm.version), None)
         return msgspec.structs.replace(
@@ -223,28 +237,36 @@ def _values(feature: Feature, frame: pl.DataFrame) -> list[FeatureValue]:
     return values
 
 
-def _measure(  # private
+def _measure(  # noqa: PLR0917  # private
     connection: Connection,
     model_name: str,
     predictions: Sequence[Prediction],
     beside_ms: Sequence[float],
     day: datetime,
+    faults: Faults | None,
 ) -> None:
     """Write what a worker would have measured in a day, one request a lead."""
+    end, slow = day + _DAY, None
+    if faults is not None and faults.begins < end:
+        slow = faults.slow
+        end = max(day, faults.begins) if faults.silent == "service" else end
+    if end == day:
+        return
+    times, busy_s = (slow.times, slow.busy_s or _BUSY_S) if slow else (1, _BUSY_S)
     latencies: dict[str, list[int]] = {}
     for p, waited in zip(predictions, beside_ms, strict=True):
         counts = latencies.setdefault(p.variant, [0] * (len(SECONDS) + 1))
-        counts[bisect_left(SECONDS, (p.latency_ms + waited) / 1000)] += 1
+        counts[bisect_left(SECONDS, (p.latency_ms + waited) / 1000)] += times
     edges = (*SECONDS, None)
     measured = Measurement(
         model_name=model_name,
         service=_SOURCE,
         worker="0",
         since=day,
-        until=day + _DAY,
-        requests=len(predictions),
+        until=end,
+        requests=len(predictions) * times,
         failures=0,
-        busy_s=len(predictions) * _BUSY_S,
+        busy_s=len(predictions) * times * busy_s,
         peak_memory_bytes=_MEMORY_BYTES,
         latencies={variant: list(zip(edges, counts, strict=True)) for variant, counts in latencies.items()},
         answers_by_variant={variant: sum(counts) for variant, counts in latencies.items()},

@@ -101,6 +101,26 @@ class BusinessRules(Record):
     """That people count on; null: not asked."""
 
 
+class IntegrationRules(Record):
+    """How the CRM and the sales team have to go along."""
+
+    sync_hours: Limit = Limit(yellow=48, red=96)
+    """Since the CRM last sent outcomes, or contacts; where it was slower than that before, 1.5 and 3 times its longest
+    pause."""
+    wait_change: Limit = Limit(yellow=0.5, red=1.5)
+    """Of the mean time from the score to the first contact, relative to the four windows before."""
+    contacts_a_day: Positive | None = None
+    """Leads that the team can contact; null: as many as it did."""
+    high_per_contact: Limit = Limit(yellow=1.0, red=2.0)
+    """Leads with priority high for each contact that the team can make: above one, the best leads wait."""
+    high_lift: Positive = 1.5
+    """How many times more often than the average lead those with priority high are to convert, at least."""
+    least_high: Share = 0.005
+    """Share of the leads that has priority high, at least."""
+    source_feature: str | None = None
+    """The feature that says where a lead comes from; null: those whose name says so (source, channel, campaign)."""
+
+
 class MonitoringRules(Record):
     """What is judged."""
 
@@ -130,3 +150,4 @@ class MonitoringRules(Record):
     model: ModelRules = ModelRules()
     system: SystemRules = SystemRules()
     business: BusinessRules = BusinessRules()
+    integration: IntegrationRules = IntegrationRules()

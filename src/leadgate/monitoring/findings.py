@@ -14,7 +14,7 @@ from leadgate.records import Interval
 Severity = Literal["green", "yellow", "red", "unknown"]
 """unknown: there is not enough to judge, or what the check rests on does not hold. It is never "all is well"."""
 
-Area = Literal["system", "model", "scores", "drift", "data", "business"]
+Area = Literal["system", "model", "scores", "drift", "data", "business", "integration"]
 
 URGENCY: Mapping[Severity, int] = {"green": 0, "unknown": 1, "yellow": 2, "red": 3}
 """The higher, the sooner somebody has to look."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from leadgate.leads.baselines import Baseline
 from leadgate.leads.monitoring_rules import MonitoringRules
 from leadgate.leads.profiles import Profile
-from leadgate.monitoring import business, data, model, scores, system
+from leadgate.monitoring import business, data, integration, model, scores, system
 from leadgate.monitoring.evidence import with_evidence
 from leadgate.monitoring.findings import Finding, ranked
 
@@ -44,6 +44,12 @@ class Seen:
     service: system.Service | None
     """None where no worker ever reported."""
     ratings: business.Ratings
+    outcomes: integration.Deliveries
+    contacts: integration.Deliveries
+    contacted: integration.Contacted
+    """In the window."""
+    contacted_before: integration.Contacted
+    """In the four windows before."""
 
 
 def judge(seen: Seen, rules: MonitoringRules) -> tuple[Finding, ...]:
@@ -52,6 +58,7 @@ def judge(seen: Seen, rules: MonitoringRules) -> tuple[Finding, ...]:
     for side in seen.sides:
         found += _side(side, rules, features=side is seen.sides[0])
     found += _business(seen, rules)
+    found += _integration(seen, rules)
     return tuple(ranked(with_evidence(found, rules.false_discovery)))
 
 
@@ -120,3 +127,19 @@ def _business(seen: Seen, rules: MonitoringRules) -> list[Finding]:
         business.ratings(seen.ratings, rules),
         business.usage(seen.arrivals.window, seen.days, rules),
     ]
+
+
+def _integration(seen: Seen, rules: MonitoringRules) -> list[Finding]:
+    found = [
+        integration.delivery("outcomes", seen.outcomes, seen.now, rules),
+        integration.delivery("contacts", seen.contacts, seen.now, rules),
+        integration.delivered("outcomes", seen.outcomes, rules),
+        integration.delivered("contacts", seen.contacts, rules),
+        integration.contact_wait(seen.contacted, seen.contacted_before, rules),
+    ]
+    if not seen.sides:
+        return found
+    bands = {band: sum(side.profile.bands.get(band, 0) for side in seen.sides if side.profile) for band in scores.BANDS}
+    found.append(integration.contact_order(seen.contacted, bands, rules))
+    champion = seen.sides[0].profile
+    return found if champion is None else [*found, integration.high_priority(champion, seen.contacts, seen.days, rules)]

@@ -1,6 +1,7 @@
 """Gathers what is known, judges it, writes the judgement down."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -14,6 +15,7 @@ from leadgate.leads.profiles import Moments, Profile, add_moments, add_profiles
 from leadgate.leads.project import Project
 from leadgate.monitoring.business import Ratings, Won
 from leadgate.monitoring.findings import CheckRun, Finding
+from leadgate.monitoring.integration import Contacted, Deliveries, deliveries_of
 from leadgate.monitoring.judging import Seen, Side, judge
 from leadgate.monitoring.model import Matured
 from leadgate.monitoring.system import Arrivals, Service
@@ -29,6 +31,7 @@ from leadgate.storage.postgres.checks import (
     results_of_run,
 )
 from leadgate.storage.postgres.connection import Connection
+from leadgate.storage.postgres.deliveries import What, contact_waits, delivery_hours, last_delivery
 from leadgate.storage.postgres.measurements import service_use
 from leadgate.storage.postgres.profiles import find_baseline, hours_between, parts_between
 from leadgate.storage.postgres.ratings import rating_figures
@@ -86,6 +89,10 @@ def gather(connection: Connection, project: Project, now: datetime) -> Seen:
         arrivals=_arrivals(connection, project, window, now),
         service=_service(connection, project.name, rules, now),
         ratings=Ratings(count=figures.count, mean=figures.mean, deviation=figures.deviation),
+        outcomes=_deliveries(connection, "outcomes", window, now),
+        contacts=_deliveries(connection, "contacts", window, now),
+        contacted=_contacted(connection, project.name, since=now - window, until=now),
+        contacted_before=_contacted(connection, project.name, since=now - (_BEFORE + 1) * window, until=now - window),
     )
 
 
@@ -191,6 +198,17 @@ def _arrivals(connection: Connection, project: Project, window: timedelta, now: 
         seen=seen,
         scored=scored,
     )
+
+
+def _deliveries(connection: Connection, what: What, window: timedelta, now: datetime) -> Deliveries:
+    hours = delivery_hours(connection, what, since=now - (_BEFORE + 1) * window, until=now)
+    found = deliveries_of(hours, now, window, _BEFORE)
+    return replace(found, last_at=last_delivery(connection, what, until=now))
+
+
+def _contacted(connection: Connection, model_name: str, *, since: datetime, until: datetime) -> Contacted:
+    waits = contact_waits(connection, model_name, since=since, until=until)
+    return Contacted(waits={priority: _moments(figures) for priority, figures in waits.items()})
 
 
 def _last_scored(connection: Connection, model_name: str, hour: datetime | None) -> datetime | None:

@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 import numpy as np
 import polars as pl
 
-from leadgate.simulator.drift import Drift, drifted_mix, drifted_truth
+from leadgate.simulator.drift import Drift, drifted_mix, drifted_truth, with_odds
 from leadgate.simulator.leads import SimulatedLeads, simulate_leads
 from leadgate.simulator.team import Team, attention, work_day
+from leadgate.simulator.truth import true_probability
 
 _SHAPE = 2.5
 """Of the gamma distribution of the days to a decision."""
@@ -73,6 +74,8 @@ class World:
     season: float = 0.15
     """How far the best time of the year is above the average, a share; the worst is as far below."""
     best_day_of_year: int = 300
+    odds: float = 1.0
+    """By which the odds of conversion of every lead are multiplied: 0.5 makes it about half as frequent."""
     days_to_decide: float = 4.0
     """Mean days from first contact to the contract: gamma with shape 2.5, so 97 % within 10 days. Lost leads take 1.2
     times as long."""
@@ -193,7 +196,9 @@ def _drawn(world: World, state: WorldState, n: int, rng: np.random.Generator) ->
     number = world.first_number + state.leads
     drift = world.drift
     if drift is None or state.day < drift.day:
-        return simulate_leads(n, rng, state.midnight, 1, first_number=number)
+        return simulate_leads(
+            n, rng, state.midnight, 1, first_number=number, truth=lambda c: with_odds(true_probability(c), world.odds)
+        )
     return simulate_leads(
         n,
         rng,
@@ -201,7 +206,7 @@ def _drawn(world: World, state: WorldState, n: int, rng: np.random.Generator) ->
         1,
         first_number=number,
         mix=lambda complete: drifted_mix(drift, complete, rng),
-        truth=lambda complete: drifted_truth(drift, complete),
+        truth=lambda complete: with_odds(drifted_truth(drift, complete), world.odds),
     )
 
 

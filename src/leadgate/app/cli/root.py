@@ -14,6 +14,7 @@ from leadgate.app.cli import (
     contacts,
     data,
     db,
+    diagnose,
     jobs,
     keys,
     logs,
@@ -53,8 +54,8 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(logs.app, name="logs")
 app.add_typer(profile.app, name="profile")
 app.add_typer(check.app, name="check")
-app.add_typer(jobs.app, name="jobs")
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(jobs.app, name="jobs")
 app.add_typer(audit.app, name="audit")
 app.add_typer(db.app, name="db")
 
@@ -237,6 +238,9 @@ def performance(
         print_json(measured)
     else:
         print_performance(measured)
+
+
+app.command()(diagnose.diagnose)
 
 
 @app.command()

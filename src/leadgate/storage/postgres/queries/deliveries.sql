@@ -1,0 +1,45 @@
+-- outcome_hours
+SELECT date_trunc('hour', recorded_at), count(*)
+FROM leadgate.lead_outcomes
+WHERE recorded_at > %(since)s AND recorded_at <= %(until)s
+GROUP BY 1
+ORDER BY 1
+
+-- contact_hours
+SELECT date_trunc('hour', recorded_at), count(*)
+FROM leadgate.lead_contacts
+WHERE recorded_at > %(since)s AND recorded_at <= %(until)s
+GROUP BY 1
+ORDER BY 1
+
+-- last_outcome
+SELECT recorded_at FROM leadgate.lead_outcomes WHERE recorded_at <= %(until)s ORDER BY outcome_id DESC LIMIT 1
+
+-- last_contact
+SELECT max(recorded_at) FROM leadgate.lead_contacts WHERE recorded_at <= %(until)s
+
+-- waits
+-- First contacts after a score; the latest suffice. A score older than a month is not what made somebody call.
+WITH latest AS (
+    SELECT lead_id, min(contacted_at) AS contacted_at
+    FROM leadgate.lead_contacts
+    WHERE contacted_at > %(since)s AND contacted_at <= %(until)s AND recorded_at <= %(until)s
+    GROUP BY lead_id
+    ORDER BY 2 DESC
+    LIMIT 5000
+),
+scored AS (
+    SELECT p.priority, extract(epoch FROM c.contacted_at - p.scored_at)::double precision / 86400 AS days
+    FROM latest c
+    CROSS JOIN LATERAL (
+        SELECT priority, scored_at
+        FROM leadgate.prediction_logs
+        WHERE lead_id = c.lead_id AND model_name = %(model_name)s
+          AND scored_at <= c.contacted_at AND scored_at > c.contacted_at - interval '30 days'
+        ORDER BY scored_at DESC
+        LIMIT 1
+    ) AS p
+)
+SELECT priority, count(*), avg(days), coalesce(var_pop(days) * count(*), 0)
+FROM scored
+GROUP BY priority
