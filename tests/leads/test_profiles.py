@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from functools import partial, reduce
 
 import msgspec
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from leadgate.leads.adding import total_of
 from leadgate.leads.layout import BINS, SCORE_EDGES, Layout, cut, layout_of
 from leadgate.leads.profile_bytes import (
     counts_from_bytes,
@@ -27,7 +29,6 @@ from leadgate.leads.profiles import (
     kept_categories,
     moments_of,
     numeric_of,
-    total,
 )
 from leadgate.leads.schema import Feature, FeatureType
 from leadgate.leads.summing import counted, profile_predictions, summed
@@ -112,6 +113,7 @@ def test_ks_is_within_a_ten_thousandth_of_the_rows(  # noqa: PLR0917
 
 
 @given(values=VALUES, edges=VALUES)
+@settings(deadline=None)
 def test_counting_agrees_with_pandas(values: list[float], edges: list[float]) -> None:
     """Bins are open below and closed above, whether few values are counted or many."""
     import pandas as pd  # noqa: PLC0415
@@ -119,7 +121,7 @@ def test_counting_agrees_with_pandas(values: list[float], edges: list[float]) ->
     unique = np.unique(edges)
     bins = [-np.inf, *unique, np.inf]
     expected = pd.cut(pd.Series(values), bins).value_counts(sort=False).to_numpy()
-    for times in (1, 50):
+    for times in (1, 20_000 // len(values) + 1):
         found = numeric_of(np.array(values * times), unique).counts
         assert found.tolist() == (expected * times).tolist()
 
@@ -159,6 +161,54 @@ def test_the_sum_of_parts_is_the_profile_of_the_whole(data: list[tuple[dict[str,
             mine = [s for row, s in data if _segment(row["source"]) == value]
             assert moments.count == len(mine)
             assert moments.mean == pytest.approx(np.mean(mine))
+
+
+@given(data=st.lists(st.lists(st.tuples(rows, st.floats(0, 1)), min_size=1, max_size=12), min_size=1, max_size=8))
+@settings(deadline=None)
+def test_many_stored_profiles_add_up_as_one_by_one(data: list[list[tuple[dict[str, object], float]]]) -> None:
+    """What merges an hour's rows in place says what adding them pair by pair says."""
+    parts = [
+        profile_predictions(
+            LAYOUT, [prediction(row, score=score, at=NOW + timedelta(seconds=i)) for row, score in part]
+        )
+        for i, part in enumerate(data)
+    ]
+    expected = reduce(partial(add_profiles, LAYOUT), parts)
+    found = total_of(LAYOUT, map(profile_to_bytes, parts))
+    assert found is not None
+    assert (found.predictions, found.first_at, found.last_at) == (
+        expected.predictions,
+        expected.first_at,
+        expected.last_at,
+    )
+    assert (found.bands, found.categorical) == (expected.bands, expected.categorical)
+    _alike(found.scores, expected.scores)
+    _alike(found.latency, expected.latency)
+    _alike(found.numeric["size"], expected.numeric["size"])
+    assert found.segments["source"].keys() == expected.segments["source"].keys()
+    for value, moments in found.segments["source"].items():
+        mine = expected.segments["source"][value]
+        assert moments.count == mine.count
+        assert (moments.mean, moments.m2) == pytest.approx((mine.mean, mine.m2), abs=1e-9)
+
+
+def _alike(found: Numeric, expected: Numeric) -> None:
+    assert (found.missing, found.low, found.high) == (expected.missing, expected.low, expected.high)
+    assert found.counts.tolist() == expected.counts.tolist()
+    a, b = found.moments, expected.moments
+    assert a.count == b.count
+    assert (a.mean, a.m2) == pytest.approx((b.mean, b.m2), abs=1e-9)
+
+
+def test_categories_beyond_the_cap_add_up_alike() -> None:
+    """Rows of an hour that has a flood of categories keep the same ones as adding them pair by pair."""
+    made = [[prediction({"source": f"id{i % 1_700}"}) for i in range(k * 700, (k + 1) * 700)] for k in range(4)]
+    parts = [profile_predictions(LAYOUT, part) for part in made]
+    found = total_of(LAYOUT, map(profile_to_bytes, parts))
+    expected = reduce(partial(add_profiles, LAYOUT), parts)
+    assert found is not None
+    assert found.categorical == expected.categorical
+    assert found.categorical["source"].other > 0
 
 
 def _segment(value: object) -> str:
@@ -242,5 +292,5 @@ def test_scores_lie_in_the_bin_below_their_edge() -> None:
 
 def test_nothing_has_no_total() -> None:
     """An hour without a prediction has no profile, rather than one of zeros."""
-    assert total(LAYOUT, []) is None
+    assert total_of(LAYOUT, []) is None
     assert moments_of(np.array([])).count == 0

@@ -20,7 +20,7 @@ from leadgate.records import Prediction
 from leadgate.scoring.drainer import Drainer
 from leadgate.scoring.folding import Folder, log_predictions, rebuild_hours, tidy_hours
 from leadgate.scoring.segments import encode_header, encode_record
-from leadgate.storage.postgres.connection import Connection, connect
+from leadgate.storage.postgres.connection import connect
 from leadgate.storage.postgres.partitions import ensure_partitions
 from leadgate.storage.postgres.profiles import hours_between, publish_baseline
 
@@ -175,7 +175,7 @@ def test_hours_are_merged_while_they_grow(published: str) -> None:
         ensure_partitions(connection, {NOW.date()})
         for i in range(200):
             with connection.transaction():
-                folder.fold(connection, [made(i)])
+                folder.log(connection, [made(i)])
         (hour,) = hours_between(connection, NAME, since=NOW - timedelta(hours=1), until=NOW + timedelta(hours=1))
         assert (hour.predictions, hour.parts < 70) == (200, True)
         assert tidy_hours(connection, NAME, before=NOW + timedelta(hours=1)) == 1
@@ -196,7 +196,7 @@ def test_many_drainers_lose_and_double_nothing(published: str) -> None:
             for i in range(start, start + 150):
                 with connection.transaction():
                     ensure_partitions(connection, {NOW.date()})
-                    log_into(connection, folder, [made(i)])
+                    folder.log(connection, [made(i)])
 
     def make_anew() -> None:
         with psycopg.connect(published, autocommit=True) as connection:
@@ -222,14 +222,6 @@ def log_twice(url: str) -> None:
     with connect(url) as connection:
         log_predictions(connection, [made(1)])
         log_predictions(connection, [made(1)])
-
-
-def log_into(connection: Connection, folder: Folder, predictions: list[Prediction]) -> None:
-    """As ``log_predictions``, with a memory of its own as each process has one."""
-    from leadgate.storage.postgres.predictions import copy_predictions  # noqa: PLC0415
-
-    copy_predictions(connection, predictions)
-    folder.fold(connection, predictions)
 
 
 def test_profiles_made_anew_are_those_that_were_folded(published: str) -> None:

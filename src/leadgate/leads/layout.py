@@ -20,6 +20,7 @@ BINS = 12_500
 _HEAVY = 1 / 50_000
 """A value that a larger share of the training leads has gets a bin of its own. A KS statistic from such bins is wrong
 by at most 1 / 12,500 (training leads between two edges) + 1 / 50,000 (those at an edge) = 0.0001."""
+_SEGMENT_VALUES = 200
 CATEGORIES = 1_000
 """Categories beyond the known ones that are told apart; see ``kept_categories``."""
 
@@ -57,19 +58,22 @@ class Layout:
         return (*self.edges, *self.known)
 
     @cached_property
+    def told(self) -> dict[str, frozenset[str]]:
+        """By segment: its values that are told apart; the others share one."""
+        return {name: frozenset(sorted(self.known[name])[:_SEGMENT_VALUES]) for name in self.segments}
+
+    @cached_property
     def decode(self) -> Callable[[bytes], list[Any]]:
-        """Decodes a JSON array of leads to rows, of which ``values`` takes the features."""
+        """Decodes a JSON array of leads to rows, of which ``columns`` takes the features."""
         fields = [(f"f{i}", Any, None) for i in range(len(self.names))]
         named = {f"f{i}": name for i, name in enumerate(self.names)}
         row = msgspec.defstruct("Row", fields, rename=named, gc=False)
         return msgspec.json.Decoder(list[row]).decode  # type: ignore[valid-type]
 
     @cached_property
-    def values(self) -> Callable[[Any], tuple[FeatureValue, ...]]:
-        """The values of a decoded row in the order of ``names``; None for what it lacks."""
-        if len(self.names) > 1:
-            return attrgetter(*(f"f{i}" for i in range(len(self.names))))
-        return lambda row: tuple(getattr(row, f"f{i}") for i in range(len(self.names)))
+    def columns(self) -> dict[str, Callable[[Any], FeatureValue]]:
+        """By feature: takes its value of a decoded row; None where the lead lacks it."""
+        return {name: attrgetter(f"f{i}") for i, name in enumerate(self.names)}
 
 
 NO_LAYOUT = Layout(edges={}, known={}, segments=())

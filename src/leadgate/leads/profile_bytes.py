@@ -53,7 +53,8 @@ class ProfileBytes(msgspec.Struct, array_like=True, gc=False):
     segments: dict[str, dict[str, tuple[int, float, float]]]
 
 
-_decode_profile = msgspec.msgpack.Decoder(ProfileBytes).decode
+decode_profile = msgspec.msgpack.Decoder(ProfileBytes).decode
+"""Of what ``profile_to_bytes`` compresses."""
 
 
 def profile_to_bytes(profile: Profile) -> bytes:
@@ -84,11 +85,11 @@ def profile_to_bytes(profile: Profile) -> bytes:
 
 def profile_from_bytes(content: bytes, layout: Layout) -> Profile:
     """The profile, over the layout that it was made with."""
-    found = _decode_profile(zlib.decompress(content))
+    found = decode_profile(zlib.decompress(content))
     return Profile(
         predictions=found.predictions,
-        first_at=_moment(found.first_at),
-        last_at=_moment(found.last_at),
+        first_at=moment_of(found.first_at),
+        last_at=moment_of(found.last_at),
         scores=_restored(found.scores, len(SCORE_EDGES) + 1),
         latency=_restored(found.latency, len(LATENCY_EDGES) + 1),
         bands=found.bands,
@@ -106,7 +107,7 @@ def profile_from_bytes(content: bytes, layout: Layout) -> Profile:
 
 def scored_until(content: bytes) -> datetime | None:
     """When the last prediction of a profile was made, whatever its layout."""
-    return _moment(_decode_profile(zlib.decompress(content)).last_at)
+    return moment_of(decode_profile(zlib.decompress(content)).last_at)
 
 
 def counts_to_bytes(counts: Counts) -> tuple[bytes, bytes, int]:
@@ -121,12 +122,19 @@ def counts_to_bytes(counts: Counts) -> tuple[bytes, bytes, int]:
 
 def counts_from_bytes(places: bytes, numbers: bytes, width: int, bins: int) -> Counts:
     """The counts of all bins."""
-    kept = np.frombuffer(numbers, dtype=_TYPES[width])
-    if not places and len(kept) == bins:
-        return kept.astype(np.int64)
     counts = np.zeros(bins, dtype=np.int64)
-    counts[np.cumsum(np.frombuffer(places, dtype=_PLACES), dtype=np.int64)] = kept
+    add_counts(counts, places, numbers, width)
     return counts
+
+
+def add_counts(counts: Counts, places: bytes, numbers: bytes, width: int) -> None:
+    """Add stored counts to those of all bins, in place."""
+    kept = np.frombuffer(numbers, dtype=_TYPES[width])
+    if places or len(kept) != len(counts):
+        # No place occurs twice, so this adds each.
+        counts[np.cumsum(np.frombuffer(places, dtype=_PLACES), dtype=np.int64)] += kept
+    else:
+        counts += kept
 
 
 def layout_to_tree(layout: Layout) -> dict[str, Any]:
@@ -169,5 +177,6 @@ def _seconds(moment: datetime | None) -> float | None:
     return None if moment is None else moment.timestamp()
 
 
-def _moment(seconds: float | None) -> datetime | None:
+def moment_of(seconds: float | None) -> datetime | None:
+    """UTC, of seconds since 1970."""
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

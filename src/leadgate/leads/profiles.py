@@ -4,10 +4,9 @@ Profiles over the same layout are added bin by bin, so that any window is the su
 """
 
 import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import reduce
 from math import inf, sqrt
 from zlib import crc32
 
@@ -15,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from leadgate.leads.layout import CATEGORIES, Layout, in_order
+
+_FEW = 20_000
 
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -137,8 +138,8 @@ def numeric_of(values: Floats, edges: Floats) -> Numeric:
 
 def count_in(values: Floats, edges: Floats) -> Counts:
     """How many values lie in each bin: above the edge before it, and not above its own."""
-    if len(values) < len(edges) // 2:
-        return np.bincount(np.searchsorted(edges, values), minlength=len(edges) + 1).astype(np.int64)
+    if len(values) < _FEW:
+        return np.bincount(np.searchsorted(edges, values), minlength=len(edges) + 1)
     # Many values: sorting them once is faster than searching a place for each.
     below = np.searchsorted(in_order(values), edges, side="right")
     return np.diff(below, prepend=0, append=len(values)).astype(np.int64)
@@ -182,12 +183,6 @@ def add_profiles(layout: Layout, a: Profile, b: Profile) -> Profile:
         },
         segments={name: _add_segments(a.segments[name], b.segments[name]) for name in layout.segments},
     )
-
-
-def total(layout: Layout, profiles: Iterable[Profile]) -> Profile | None:
-    """All of them together; None for none."""
-    found = list(profiles)
-    return reduce(lambda a, b: add_profiles(layout, a, b), found) if found else None
 
 
 def _add_segments(a: Mapping[str, Moments], b: Mapping[str, Moments]) -> dict[str, Moments]:

@@ -23,18 +23,17 @@ Floats = npt.NDArray[np.float64]
 Columns = Mapping[str, Sequence[FeatureValue]]
 
 MISSING, OTHER = "(missing)", "(other)"
-_SEGMENT_VALUES = 200
-"""Values of a segment that are told apart; what is not known from training shares ``(other)``."""
 _NOTHING: Floats = np.array([], dtype=np.float64)
 
 
 def profile_predictions(layout: Layout, predictions: Sequence[Prediction]) -> Profile:
     """The profile of at least one logged prediction."""
-    # One call that decodes them all takes half the time of one each.
     columns: Columns = {}
     if layout.names:
+        # One call that decodes them all takes half the time of one each.
         rows = layout.decode(b"[" + b",".join([p.features for p in predictions]) + b"]")
-        columns = dict(zip(layout.names, zip(*map(layout.values, rows), strict=True), strict=True))
+        # Column by column: a tuple for each row would wake the garbage collector again and again.
+        columns = {name: list(map(value, rows)) for name, value in layout.columns.items()}
     times = [p.scored_at for p in predictions]
     return profile_columns(
         layout,
@@ -56,6 +55,7 @@ def profile_columns(
     span: tuple[datetime, datetime] | None = None,
 ) -> Profile:
     """The profile of columns of raw values, one sequence a feature; one score an entry."""
+    numbered = {name: Numbered(columns[name]) for name in layout.segments}
     return Profile(
         predictions=len(scores),
         first_at=span[0] if span else None,
@@ -64,8 +64,11 @@ def profile_columns(
         latency=numeric_of(latencies, LATENCY_EDGES),
         bands=dict(bands),
         numeric={name: summed(columns[name], edges) for name, edges in layout.edges.items()},
-        categorical={name: counted(columns[name], known) for name, known in layout.known.items()},
-        segments={name: scores_by_value(columns[name], scores, layout.known[name]) for name in layout.segments},
+        categorical={
+            name: named(numbered[name].counts(), known) if name in numbered else counted(columns[name], known)
+            for name, known in layout.known.items()
+        },
+        segments={name: scores_by_value(found, scores, layout.told[name]) for name, found in numbered.items()},
     )
 
 
@@ -80,25 +83,51 @@ def summed(values: Sequence[FeatureValue], edges: Floats) -> Numeric:
 
 def counted(values: Sequence[FeatureValue], known: frozenset[str]) -> Categorical:
     """The profile of a categorical or boolean feature."""
-    found = Counter(values)
-    missing = found.pop(None, 0)
+    return named(Counter(values), known)
+
+
+def named(found: Mapping[FeatureValue, int], known: frozenset[str]) -> Categorical:
+    """The profile of counted values."""
     counts: dict[str, int] = {}
     for value, count in found.items():
-        name = category_of(value)
-        counts[name] = counts.get(name, 0) + count
-    return kept_categories(Categorical(missing=missing, counts=counts), known)
+        if value is not None:
+            name = category_of(value)
+            counts[name] = counts.get(name, 0) + count
+    return kept_categories(Categorical(missing=found.get(None, 0), counts=counts), known)
 
 
-def scores_by_value(values: Sequence[FeatureValue], scores: Floats, known: frozenset[str]) -> dict[str, Moments]:
-    """The scores of the leads with each value of a segment."""
-    told = known if len(known) <= _SEGMENT_VALUES else frozenset(sorted(known)[:_SEGMENT_VALUES])
-    names: dict[FeatureValue, str] = {}
-    for value in set(values):
-        name = MISSING if value is None else category_of(value)
-        names[value] = name if value is None or name in told else OTHER
-    places = {name: i for i, name in enumerate(dict.fromkeys(names.values()))}
-    place_of = {value: places[name] for value, name in names.items()}
-    return _moments_by_place(np.array([place_of[value] for value in values], dtype=np.int64), scores, list(places))
+class _Numbers(dict[FeatureValue, int]):
+    """Numbers values in the order in which they first come."""
+
+    def __missing__(self, value: FeatureValue) -> int:
+        self[value] = number = len(self)
+        return number
+
+
+class Numbered:
+    """Values as numbers of the different ones: looked up once, and then counted by numpy as often as needed."""
+
+    def __init__(self, values: Sequence[FeatureValue]) -> None:
+        numbers = _Numbers()
+        self.places = np.fromiter(map(numbers.__getitem__, values), np.int64, len(values))
+        self.different = list(numbers)
+
+    def counts(self) -> dict[FeatureValue, int]:
+        """How often there is each."""
+        counts = np.bincount(self.places, minlength=len(self.different))
+        return dict(zip(self.different, counts.tolist(), strict=True))
+
+
+def scores_by_value(values: Numbered, scores: Floats, told: frozenset[str]) -> dict[str, Moments]:
+    """The scores of the leads with each value of a segment that is told apart, and of those with another."""
+    numbers = _Numbers()
+    place_of = np.array([numbers[_segment_of(value, told)] for value in values.different], dtype=np.int64)
+    return _moments_by_place(place_of[values.places], scores, [str(name) for name in numbers])
+
+
+def _segment_of(value: FeatureValue, told: frozenset[str]) -> str:
+    name = MISSING if value is None else category_of(value)
+    return name if value is None or name in told else OTHER
 
 
 def _moments_by_place(places: npt.NDArray[np.int64], scores: Floats, names: Sequence[str]) -> dict[str, Moments]:

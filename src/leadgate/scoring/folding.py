@@ -4,16 +4,18 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from leadgate.leads.adding import total_of
 from leadgate.leads.baselines import baseline_from_bytes
 from leadgate.leads.layout import NO_LAYOUT, Layout
-from leadgate.leads.profile_bytes import profile_from_bytes, profile_to_bytes
-from leadgate.leads.profiles import Profile, add_profiles, total
+from leadgate.leads.profile_bytes import profile_to_bytes
+from leadgate.leads.profiles import Profile, add_profiles
 from leadgate.leads.summing import profile_predictions
 from leadgate.records import Prediction
 from leadgate.storage.postgres.connection import Connection
-from leadgate.storage.postgres.predictions import copy_predictions
+from leadgate.storage.postgres.predictions import copying_predictions
 from leadgate.storage.postgres.profiles import (
     HourKey,
     add_part,
@@ -59,6 +61,15 @@ class Layouts:
         return (NO_LAYOUT, "") if layout is None else (layout, layout.digest)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Predictions of an hour that were made by one version, and where their profile belongs."""
+
+    key: HourKey
+    layout: Layout
+    predictions: Sequence[Prediction]
+
+
 class Folder:
     """Adds predictions to the profiles of their hours."""
 
@@ -66,23 +77,27 @@ class Folder:
         self.layouts = Layouts()
         self._added: dict[HourKey, int] = {}
 
-    def fold(self, connection: Connection, predictions: Sequence[Prediction]) -> None:
-        """Add predictions that this transaction has copied into the log.
+    def log(self, connection: Connection, predictions: Sequence[Prediction]) -> None:
+        """Append predictions to the log by COPY and add them to the profiles of their hours, all or none.
 
         One row an hour, version and variant; nothing is read. After 64 of them this process merges the hour's rows.
+        Belongs in a transaction; the partitions of their days must be there.
         """
+        parts = self._parts(connection, predictions)
+        with copying_predictions(connection, predictions):
+            # PostgreSQL is behind with writing: on another processor than this one, summing up costs no time.
+            profiled = [_profiled(part) for part in parts]
+        for part, content in profiled:
+            add_part(connection, part.key, len(part.predictions), content)
+            self._count(connection, part.key, part.layout)
+
+    def _parts(self, connection: Connection, predictions: Sequence[Prediction]) -> list[Part]:
+        found = []
         for (name, version, variant, hour), group in grouped(predictions).items():
             layout, digest = self.layouts.of(connection, name, version)
-            try:
-                content = profile_to_bytes(profile_predictions(layout, group))
-            except Exception:
-                # Whatever its features are, a prediction that was answered belongs into the log.
-                log.exception("features cannot be summed up", extra={"model_version": version, "leads": len(group)})
-                layout, digest = NO_LAYOUT, ""
-                content = profile_to_bytes(profile_predictions(layout, group))
             key = HourKey(model_name=name, model_version=version, variant=variant, hour=hour, layout=digest)
-            add_part(connection, key, len(group), content)
-            self._count(connection, key, layout)
+            found.append(Part(key=key, layout=layout, predictions=group))
+        return found
 
     def _count(self, connection: Connection, key: HourKey, layout: Layout) -> None:
         self._added[key] = self._added.get(key, 0) + 1
@@ -97,12 +112,19 @@ _folder = Folder()
 
 
 def log_predictions(connection: Connection, predictions: Sequence[Prediction]) -> None:
-    """Append predictions to the log by COPY and add them to the profiles of their hours, all or none.
+    """As ``Folder.log``, with what this process remembers."""
+    _folder.log(connection, predictions)
 
-    Belongs in a transaction; the partitions of their days must be there.
-    """
-    copy_predictions(connection, predictions)
-    _folder.fold(connection, predictions)
+
+def _profiled(part: Part) -> tuple[Part, bytes]:
+    try:
+        return part, profile_to_bytes(profile_predictions(part.layout, part.predictions))
+    except Exception:
+        # Whatever its features are, a prediction that was answered belongs into the log.
+        about = {"model_version": part.key.model_version, "leads": len(part.predictions)}
+        log.exception("features cannot be summed up", extra=about)
+    without = replace(part, layout=NO_LAYOUT, key=replace(part.key, layout=""))
+    return without, profile_to_bytes(profile_predictions(NO_LAYOUT, part.predictions))
 
 
 def grouped(predictions: Sequence[Prediction]) -> Mapping[Group, Sequence[Prediction]]:
@@ -126,7 +148,7 @@ def _hour_of(moment: datetime) -> datetime:
 
 def merge_parts(connection: Connection, key: HourKey, layout: Layout) -> None:
     """Put one row in the place of an hour's rows."""
-    merged = total(layout, [profile_from_bytes(part, layout) for part in take_parts(connection, key)])
+    merged = total_of(layout, take_parts(connection, key))
     if merged is not None:
         add_part(connection, key, merged.predictions, profile_to_bytes(merged))
 

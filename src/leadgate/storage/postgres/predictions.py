@@ -1,6 +1,7 @@
 """The log of answered scores."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -50,6 +51,16 @@ def claim_segment(connection: Connection, drained: DrainedSegment) -> bool:
 
 def copy_predictions(connection: Connection, predictions: Sequence[Prediction]) -> None:
     """Append predictions to the log, all or none, by COPY. The partitions of their days must be there."""
+    with copying_predictions(connection, predictions):
+        pass
+
+
+@contextmanager
+def copying_predictions(connection: Connection, predictions: Sequence[Prediction]) -> Iterator[None]:
+    """As ``copy_predictions``; what is inside is done while PostgreSQL still writes the last of them.
+
+    The connection is busy until then. They are appended, or refused, at the end.
+    """
     with connection.cursor() as cursor, cursor.copy(statement("predictions", "copy_predictions")) as copy:
         for p in predictions:
             copy.write_row(
@@ -71,6 +82,7 @@ def copy_predictions(connection: Connection, predictions: Sequence[Prediction]) 
                     p.shadow_score,
                 )
             )
+        yield
 
 
 def damaged_segments(connection: Connection, *, most: int = 100) -> list[DrainedSegment]:
