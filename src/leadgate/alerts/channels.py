@@ -164,13 +164,14 @@ def _seconds(retry_after: str | None) -> float | None:
     return max(0.0, seconds) if seconds == seconds else None  # noqa: PLR0124  # not a number
 
 
-class _Warnings(logging.Handler):
-    """Takes what Apprise warns of in the thread, or whatever it hands its context to, that is sending."""
+class _Ears(logging.Filter):
+    """Takes what Apprise warns of to whoever is sending, and lets nothing into a log: it may show parts of a URL."""
 
-    def emit(self, record: logging.LogRecord) -> None:
+    def filter(self, record: logging.LogRecord) -> bool:
         heard = _listening.get()
         if heard is not None and record.levelno >= logging.WARNING:
             heard.warnings.append(record.getMessage())
+        return False
 
 
 @contextmanager
@@ -195,9 +196,7 @@ def _listen() -> None:
 
     if getattr(requests.Session.send, "heard", False):
         return
-    logger = logging.getLogger("apprise")
-    logger.addHandler(_Warnings())
-    logger.propagate = False  # its errors may show parts of a URL
+    logging.getLogger("apprise").addFilter(_Ears())
     send = requests.Session.send
 
     def listening(self: requests.Session, *args: Any, **kwargs: Any) -> "Response":

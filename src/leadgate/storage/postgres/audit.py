@@ -10,7 +10,7 @@ from psycopg.rows import class_row
 from leadgate.chain import Entry, seal
 from leadgate.storage.postgres.connection import Connection, statement
 
-GUARDED = ("audit_log", "rollout_approvals", "rollout_evidence", "rollout_steps", "routes")
+GUARDED = ("alert_history", "audit_log", "rollout_approvals", "rollout_evidence", "rollout_steps", "routes")
 """Tables on which a trigger refuses every change and removal."""
 
 _PIECE = 2_000
