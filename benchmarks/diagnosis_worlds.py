@@ -98,8 +98,8 @@ def _coverage(rng: Rng, world: World, now: datetime) -> Wrong:
 
 def _model_drift(rng: Rng, world: World, now: datetime) -> Wrong:
     del world, now
-    truth = float(rng.uniform(0.6, 1.0))
-    return Wrong(days=int(rng.integers(26, 36)), drift=Drift(day=0, truth=truth), at=f"truth moved {truth:.2f}")
+    truth = float(rng.uniform(0.75, 1.0))
+    return Wrong(days=int(rng.integers(28, 36)), drift=Drift(day=0, truth=truth), at=f"truth moved {truth:.2f}")
 
 
 def _data_drift(rng: Rng, world: World, now: datetime) -> Wrong:

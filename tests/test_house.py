@@ -39,6 +39,7 @@ SHELL = {
     "scoring/folding.py",
     "scoring/connection.py",
     "scoring/desk.py",
+    "scoring/diagnosed.py",
     "scoring/rollouts.py",
     "scoring/log.py",
     "scoring/logs.py",

@@ -17,6 +17,7 @@ from leadgate.storage.postgres.connection import Connection
 from leadgate.storage.postgres.latencies import latencies_by
 from leadgate.storage.postgres.measurements import service_use
 
+_LONGEST = timedelta(days=366)
 _SLOW = ("latency p95", "latency p99")
 
 
@@ -25,11 +26,10 @@ def diagnose(home: Home, since: datetime | None = None) -> Diagnosis:
 
     1. Read what checks read, over the window from ``since`` (UTC; None: monitoring.window_days). 2. Judge it. 3. If
     answers are slow, look at batches, versions and load. 4. Weigh the causes. Raises RefusedError before the first
-    version answers, or when ``since`` is not in the past.
+    version answers, or when ``since`` is not in the past or more than a year ago.
     """
     now = home.clock()
-    if since is not None and since >= now:
-        raise RefusedError(f"--since {since:%Y-%m-%d %H:%M} UTC is not in the past; give an earlier time.")
+    _require_past(since, now)
     require_baselines(home)
     project = over(home.project, None if since is None else (now - since) / timedelta(days=1))
     rules = project.monitoring
@@ -44,6 +44,15 @@ def diagnose(home: Home, since: datetime | None = None) -> Diagnosis:
         since=now - timedelta(days=rules.window_days),
         now=now,
     )
+
+
+def _require_past(since: datetime | None, now: datetime) -> None:
+    if since is not None and since >= now:
+        raise RefusedError(f"--since {since:%Y-%m-%d %H:%M} UTC is not in the past; give an earlier time.")
+    if since is not None and now - since > _LONGEST:
+        raise RefusedError(
+            f"--since {since:%Y-%m-%d %H:%M} UTC is more than {_LONGEST.days} days ago; give a later time."
+        )
 
 
 def _why_slow(connection: Connection, project: Project, now: datetime) -> list[Finding]:

@@ -116,7 +116,9 @@ class IntegrationRules(Record):
     high_lift: Positive = 1.5
     """How many times more often than the average lead those with priority high are to convert, at least."""
     least_high: Share = 0.005
-    """Share of the leads that has priority high, at least."""
+    """Share of the leads that has priority high, at least..."""
+    most_high: Share = 0.5
+    """...and at most: a mark that most leads have says nothing."""
     source_feature: str | None = None
     """The feature that says where a lead comes from; null: those whose name says so (source, channel, campaign)."""
 

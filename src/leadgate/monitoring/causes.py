@@ -25,6 +25,8 @@ class Cause:
     """Signs that follow from it, and what each weighs."""
     against: Mapping[str, float] = field(default_factory=dict)
     """Signs that do not follow from it, or that have a better explanation; what each takes away."""
+    left_over: bool = False
+    """It is what is left when nothing else explains what is seen: never almost certain."""
     action: str
     """The plan's."""
     command: str
@@ -132,6 +134,7 @@ CAUSES: tuple[Cause, ...] = (
         core={"workers wait": 3.0},
         explains={"answers are slow": 1.0},
         against={"large batches": 3.0, "a slower version": 3.0, "workers are busy": 3.0},
+        left_over=True,
         action="Look at the disk of the spool, at the network to the callers, and at what else runs there.",
         command="leadgate check show --all",
     ),
@@ -210,12 +213,11 @@ CAUSES: tuple[Cause, ...] = (
         title="The sales process has changed",
         step=5,
         means="leads are worked otherwise: more or fewer contacts, later ones, longer or shorter ways to a contract",
-        core={"closing time has moved": 3.0, "leads wait otherwise": 3.0, "fewer contacts": 3.0},
+        core={"closing time has moved": 3.0, "fewer contacts": 3.0, "leads wait otherwise": 1.5},
         explains={
             "conversion has moved": 1.5,
             "calibration is off": 1.0,
             "decisions are worse": 0.5,
-            "fewer outcomes": 0.5,
             "deals have moved": 0.5,
             "priority is not followed": 1.0,
             "sales people are unhappy": 0.3,
@@ -230,6 +232,7 @@ CAUSES: tuple[Cause, ...] = (
             "scores are stale": 3.0,
             "workers are away": 3.0,
             "fewer scores": 2.0,
+            "the mark high does not help": 1.0,
             **_SPOILED,
         },
         action="Gather the sales team's feedback on what changed, then retrain with outcomes of the new process.",
@@ -252,6 +255,7 @@ CAUSES: tuple[Cause, ...] = (
             **_SPOILED,
             **_NOT_REPORTED,
         },
+        left_over=True,
         action="Gather feedback on what changed outside, then retrain with recent outcomes.",
         command="leadgate train",
     ),
@@ -263,7 +267,7 @@ CAUSES: tuple[Cause, ...] = (
         core={"outcomes have stopped": 4.0, "contacts have stopped": 4.0, "fewer outcomes": 3.0},
         explains={
             "fewer contacts": 2.0,
-            "conversion has moved": 0.3,
+            "conversion has moved": 0.5,
             "closing time has moved": 0.3,
             "ranking is worse": 0.2,
             "leads wait otherwise": 0.3,

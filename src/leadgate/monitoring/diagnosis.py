@@ -171,7 +171,7 @@ def _confidence(weighed: _Weighed, ranking: Sequence[_Weighed], signs: Mapping[s
     others = [w.score for w in ranking if w is not weighed]
     lead = (weighed.score - max(others, default=0.0)) / weighed.score
     strong = any(signs[name].strength >= _RED for name in weighed.cause.core)
-    if strong and lead >= _CLEAR and not weighed.speaks_against:
+    if strong and lead >= _CLEAR and not weighed.speaks_against and not weighed.cause.left_over:
         return "almost certain"
     return "likely" if lead >= (_AHEAD if strong else _CLEAR) else "possible"
 

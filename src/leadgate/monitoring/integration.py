@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import reduce
 from itertools import pairwise
-from math import sqrt
+from math import inf, sqrt
+from statistics import median
 
 import numpy as np
 
@@ -25,6 +26,8 @@ from leadgate.stats.proportions import Z95, wilson
 _AREA: Area = "integration"
 _LATE, _VERY_LATE = 1.5, 3.0
 """Times the longest pause before."""
+_DEVIATIONS = 3.0
+"""Times the median deviation: about two standard deviations."""
 _NOTICED = 0.1
 """Of the mean wait: a smaller difference between priorities is none."""
 _PREFERRED = 0.05
@@ -98,20 +101,21 @@ def delivery(what: str, found: Deliveries, now: datetime, rules: MonitoringRules
 def delivered(what: str, found: Deliveries, rules: MonitoringRules) -> Finding:
     """Whether the CRM sends as many outcomes, or contacts, as in the windows before. A rise is no alarm."""
     before, limit = found.before, rules.volume_change
-    if len(before) < 2 or sorted(before)[len(before) // 2] < rules.least_conversions:  # noqa: PLR2004  # no spread
+    if len(before) < 2 or median(before) < rules.least_conversions:  # noqa: PLR2004  # no spread
         return not_enough(
             _AREA, "delivered volume", what, have=len(before), need=2, of=f"windows before with enough {what}"
         )
-    usual = sorted(before)[len(before) // 2]
+    usual = median(before)
     change = (found.window - usual) / usual
-    spread = max(abs(n - usual) for n in before) + 3 * usual**0.5
+    # The median deviation, not the largest: a loss that began two windows ago must not pass for what is usual.
+    spread = _DEVIATIONS * median(abs(n - usual) for n in before) + 3 * usual**0.5
     low = usual - found.window > spread
     return Finding(
         area=_AREA,
         check="delivered volume",
         subject=what,
         severity=graded(-change, limit.yellow, limit.red) if low else "green",
-        sentence=f"{found.window:,} {what} in the window, {usual:,} are usual ({change:+.0%})",
+        sentence=f"{found.window:,} {what} in the window, {usual:,.0f} are usual ({change:+.0%})",
         value=max(0.0, -change),
         threshold=limit.yellow,
         sample=found.window,
@@ -157,30 +161,37 @@ def contact_order(found: Contacted, bands: Mapping[str, int], rules: MonitoringR
         of = "contacts with scored leads" if min(leads) >= rules.least_conversions else "leads of each priority"
         return not_enough(_AREA, "contact order", have=have, need=need, of=of)
     shares = [min(1.0, side.count / n) for side, n in zip((high, low), leads, strict=True)]
-    more = shares[0] - shares[1]
-    more_at_most = more + Z95 * sqrt(sum(s * (1 - s) / n for s, n in zip(shares, leads, strict=True)))
-    sooner, sooner_at_most = _sooner(high, low)
-    ignored = more_at_most < _PREFERRED and sooner_at_most < _NOTICED * max(low.mean, 1e-9)
+    more, error = shares[0] - shares[1], sqrt(sum(s * (1 - s) / n for s, n in zip(shares, leads, strict=True)))
+    sooner, half = _sooner(high, low)
     return Finding(
         area=_AREA,
         check="contact order",
-        severity="yellow" if ignored else "green",
+        severity=_followed(more, Z95 * error, sooner / max(low.mean, 1e-9), half / max(low.mean, 1e-9)),
         sentence=f"{shares[0]:.0%} of the leads with priority high are contacted, after {high.mean:.2g} days; of those "
         f"with priority low {shares[1]:.0%}, after {low.mean:.2g} days",
         value=more,
         threshold=_PREFERRED,
-        interval=Interval(low=max(-1.0, 2 * more - more_at_most), high=min(1.0, more_at_most)),
+        interval=Interval(low=max(-1.0, more - Z95 * error), high=min(1.0, more + Z95 * error)),
         sample=high.count + low.count,
-        details={"sooner_days": sooner, "sooner_at_most": sooner_at_most},
+        details={"sooner_days": sooner, "sooner_to_within": half},
     )
 
 
+def _followed(more: float, more_half: float, sooner: float, sooner_half: float) -> Severity:
+    """Yellow when surely neither more nor sooner; green when surely one of them."""
+    if more - more_half > 0 or sooner - sooner_half > 0:
+        return "green"
+    ignored = more + more_half < _PREFERRED and sooner + sooner_half < _NOTICED
+    return "yellow" if ignored else "unknown"
+
+
 def _sooner(high: Moments, low: Moments) -> tuple[float, float]:
-    """By how many days leads of priority high are contacted sooner, and the upper end of that; infinite if unknown."""
+    """By how many days leads of priority high are contacted sooner, and the half-width of its interval."""
+    if high.count == 0:
+        return 0.0, 0.0  # nobody of them is contacted at all
     if min(high.count, low.count) < 2:  # noqa: PLR2004  # no spread
-        return 0.0, float("inf") if high.count else 0.0
-    gap = low.mean - high.mean
-    return gap, gap + Z95 * sqrt(low.variance / low.count + high.variance / high.count)
+        return 0.0, inf
+    return low.mean - high.mean, Z95 * sqrt(low.variance / low.count + high.variance / high.count)
 
 
 def high_priority(profile: Profile, contacts: Deliveries, days: float, rules: MonitoringRules) -> Finding:
@@ -202,10 +213,13 @@ def high_priority(profile: Profile, contacts: Deliveries, days: float, rules: Mo
         limit = asked.high_per_contact.yellow
         told = f"{high / leads * a_day:.2g} leads with priority high for each contact; {limit:g} are allowed"
         judged.append((severity, "contacts", high / leads * a_day, limit, told))
-    few: Severity = "yellow" if share.high < asked.least_high else "green"
-    judged.append(
-        (few, "share", high / leads, asked.least_high, f"{high / leads:.2%} of {leads:,} leads have priority high")
-    )
+    for outside, limit, word in (
+        (share.high < asked.least_high, asked.least_high, "at least"),
+        (share.low > asked.most_high, asked.most_high, "at most"),
+    ):
+        of_all: Severity = "yellow" if outside else "green"
+        told = f"{high / leads:.2%} of the leads have priority high, {word} {limit:.1%} is asked"
+        judged.append((of_all, "share", high / leads, limit, told))
     if lift is not None:
         weak: Severity = "yellow" if lift < asked.high_lift else "green"
         told = (

@@ -22,6 +22,7 @@ from leadgate.monitoring.system import Arrivals, Service
 from leadgate.records import Interval, Route
 from leadgate.storage.postgres.checks import (
     CheckResult,
+    RunSummary,
     ScoredBin,
     add_results,
     coverage_of,
@@ -39,6 +40,8 @@ from leadgate.storage.postgres.routes import present_route
 
 _BEFORE = 4
 """Windows before the present one that a volume is compared with."""
+_DELIVERIES_BEFORE = 8
+"""The same of what the CRM sends: a loss is often noticed after weeks, and must not have become what is usual."""
 
 
 def check(connection: Connection, project: Project, now: datetime) -> CheckRun:
@@ -57,20 +60,28 @@ def check(connection: Connection, project: Project, now: datetime) -> CheckRun:
     return run
 
 
-def last_run(connection: Connection, model_name: str, *, since: datetime) -> CheckRun | None:
-    """The last run since a time, as it was written down; None without one."""
-    runs = last_runs(connection, model_name, since=since, most=1)
+def last_run(connection: Connection, model_name: str, *, since: datetime, days: float | None = None) -> CheckRun | None:
+    """The last run since a time, as it was written down; None without one.
+
+    With ``days`` the last one over a window of that length; where none of the last hundred was, the last of any length.
+    """
+    runs = last_runs(connection, model_name, since=since, most=1 if days is None else 100)
     if not runs:
         return None
-    found = results_of_run(connection, runs[0].run_id)
+    last = next((run for run in runs if days is None or _is_over(run, days)), runs[0])
+    found = results_of_run(connection, last.run_id)
     return CheckRun(
-        run_id=runs[0].run_id,
+        run_id=last.run_id,
         model_name=model_name,
         checked_at=found[0].checked_at.astimezone(UTC),
         since=found[0].since.astimezone(UTC),
         until=found[0].until.astimezone(UTC),
         findings=tuple(_finding(result) for result in found),
     )
+
+
+def _is_over(run: RunSummary, days: float) -> bool:
+    return abs((run.until - run.since) / timedelta(days=days) - 1) < 1e-6  # noqa: PLR2004
 
 
 def gather(connection: Connection, project: Project, now: datetime) -> Seen:
@@ -201,8 +212,8 @@ def _arrivals(connection: Connection, project: Project, window: timedelta, now: 
 
 
 def _deliveries(connection: Connection, what: What, window: timedelta, now: datetime) -> Deliveries:
-    hours = delivery_hours(connection, what, since=now - (_BEFORE + 1) * window, until=now)
-    found = deliveries_of(hours, now, window, _BEFORE)
+    hours = delivery_hours(connection, what, since=now - (_DELIVERIES_BEFORE + 1) * window, until=now)
+    found = deliveries_of(hours, now, window, _DELIVERIES_BEFORE)
     return replace(found, last_at=last_delivery(connection, what, until=now))
 
 

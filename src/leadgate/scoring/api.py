@@ -30,6 +30,7 @@ from leadgate.scoring.contract import (
     in_utc,
 )
 from leadgate.scoring.desk import Desk
+from leadgate.scoring.diagnosed import add_diagnosis
 from leadgate.scoring.once import answer_once
 from leadgate.scoring.predict import ROUTE, Predict
 from leadgate.scoring.rollouts import BODIES, add_rollouts
@@ -46,7 +47,7 @@ class App:
     """The ASGI application of a worker."""
 
     def __init__(self, service: Service, lifespan: Lifespan | None = None, desk: Desk | None = None) -> None:
-        """``lifespan`` runs around the service's life, in the event loop; None for ``desk``: no ``/rollouts``."""
+        """``lifespan`` runs around the service's life, in the event loop; without a desk: no /rollouts, /diagnosis."""
         self._predict = Predict(service)
         self._others: ASGIApp = Watched(_create(service, lifespan, desk), service)
 
@@ -81,6 +82,7 @@ def _create(service: Service, lifespan: Lifespan | None, desk: Desk | None) -> F
     _add_health(app, service)
     if desk is not None:
         add_rollouts(app, desk)
+        add_diagnosis(app, desk)
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:

@@ -1,4 +1,4 @@
-"""Carries out acts of a rollout for callers, as commands in processes of their own.
+"""Carries out acts of a rollout and diagnoses for callers, as commands in processes of their own.
 
 An act needs the registry, an evaluation statistics and the whole log: neither has a place in the memory of a worker, or
 in the time between two predictions. So what a caller asks for is what an operator would type, and both find the same.
@@ -15,7 +15,7 @@ from leadgate.errors import DatabaseDownError
 from leadgate.scoring.contract import BadRequestError
 from leadgate.scoring.service import BusyError
 
-_COMMAND = (sys.executable, "-m", "leadgate", "rollout")
+_COMMAND = (sys.executable, "-m", "leadgate")
 _WAITING = 8
 """Acts that may wait for one another."""
 _URGENT = ("rollback", "reject", "pause", "step-back")
@@ -24,6 +24,8 @@ _LONGEST_S = 120.0
 _REFUSED = 2
 _MOVED_BACK = 3
 """Exit codes of `leadgate rollout`."""
+_JUDGED = (0, 10, 20)
+"""Exit codes of `leadgate diagnose`: by severity."""
 
 
 @dataclass(kw_only=True)
@@ -43,19 +45,31 @@ class Desk:
         ``by`` is who acts; None: whoever runs the service. Raises BadRequestError with the status ``if_refused`` and
         the command's own sentence, BusyError, DatabaseDownError, TimeoutError; then nothing has changed.
         """
-        command = [verb, f"--project={self.project}", "--json", *arguments]
+        command = ["rollout", verb, f"--project={self.project}", "--json", *arguments]
         if verb in _URGENT:
             return await self._run(command, by, if_refused)
+        return await self._in_turn(command, by, if_refused)
+
+    async def diagnose(self, *arguments: str) -> bytes:
+        """What ``leadgate diagnose`` says, as JSON. Raises as ``ask`` does."""
+        command = ["diagnose", f"--project={self.project}", "--json", *arguments]
+        return await self._in_turn(command, None, 409, fine=_JUDGED)
+
+    async def _in_turn(
+        self, command: Sequence[str], by: str | None, if_refused: int, fine: Sequence[int] = (0, _MOVED_BACK)
+    ) -> bytes:
         if self._waiting >= _WAITING:
             raise BusyError
         self._waiting += 1
         try:
             async with self._turn:
-                return await self._run(command, by, if_refused)
+                return await self._run(command, by, if_refused, fine)
         finally:
             self._waiting -= 1
 
-    async def _run(self, arguments: Sequence[str], by: str | None, if_refused: int) -> bytes:
+    async def _run(
+        self, arguments: Sequence[str], by: str | None, if_refused: int, fine: Sequence[int] = (0, _MOVED_BACK)
+    ) -> bytes:
         environment = {**os.environ, **({"LEADGATE_AUTHOR": by} if by else {})}
         process = await asyncio.create_subprocess_exec(
             *_COMMAND, *arguments, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=environment
@@ -67,7 +81,7 @@ class Desk:
                 process.kill()  # an act is one transaction: it has happened or not
                 await process.wait()
             raise
-        if process.returncode in (0, _MOVED_BACK):
+        if process.returncode in fine:
             return said
         lines = complaint.decode(errors="replace").strip().splitlines() or ["no reason given"]
         if process.returncode != _REFUSED:

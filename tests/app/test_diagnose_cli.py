@@ -1,0 +1,161 @@
+"""leadgate diagnose, on worlds that are played against the real code."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psycopg
+import pytest
+from psycopg import sql
+from typer.testing import CliRunner
+
+from leadgate.app.cli.root import app
+from leadgate.app.diagnosing import diagnose
+from leadgate.app.playing import SimulatedClock, play
+from leadgate.app.routing import set_route
+from leadgate.app.wire import CONFIG, Home
+from leadgate.errors import RefusedError
+from leadgate.simulator.drift import Drift
+from leadgate.simulator.faults import Faults, Slowness
+from leadgate.simulator.team import Team
+from leadgate.simulator.world import World, WorldState
+from workshop import make_home, train_version
+
+START = datetime(2026, 6, 1, tzinfo=UTC)
+TEAM = Team(capacity=200, weekend=0.5, gain=1.0, floor=0.9, fresh_days=3.0)
+WORLD = World(leads_a_day=150, season=0.0, team=TEAM)
+HEALTHY_DAYS = 36
+
+
+@pytest.fixture(scope="module")
+def healthy(server: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, WorldState]:
+    """Five healthy weeks, and the world at their end."""
+    from conftest import _database  # noqa: PLC0415
+
+    folder = tmp_path_factory.mktemp("diagnosis")
+    home = make_home(folder, next(_database(server, template)), leads=6_000)
+    config = folder / CONFIG
+    text = config.read_text().replace("window_days: 60", "window_days: 10")
+    config.write_text(text.replace("matured_days: 28", "matured_days: 10"))
+    home = Home(folder, home.settings).on(SimulatedClock(START))
+    train_version(home)
+    set_route(home, stage="full", champion="1", challenger=None, share=0, reason="test")
+    played = play(home, WORLD, HEALTHY_DAYS, each_day=lambda _: None, rng=np.random.default_rng(1))
+    return home, played.state
+
+
+@pytest.fixture
+def copy(server: str, healthy: tuple[Home, WorldState]) -> Iterator[Home]:
+    """A copy of the healthy weeks' database, with a clock at their end."""
+    home, state = healthy
+    url = str(home.settings.database_url)
+    source, name = url.split("/")[3].partition("?")[0], f"diagnosis_{np.random.default_rng().integers(10**9)}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [source])
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(source))
+        )
+        settings = home.settings.model_copy(update={"database_url": url.replace(f"/{source}?", f"/{name}?")})
+        yield Home(home.folder, settings).on(SimulatedClock(state.midnight))
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def go_on(copy: Home, state: WorldState, days: int, world: World = WORLD, faults: Faults | None = None) -> None:
+    """Let some more days pass."""
+    rng = np.random.default_rng(2)
+    play(copy, world, days, each_day=lambda _: None, rng=rng, faults=faults, begun=state)
+
+
+def told(home: Home, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, Any]:
+    """The exit code, and what --json prints."""
+    monkeypatch.setattr("leadgate.app.cli.diagnose.open_home", lambda _: home)
+    ran = CliRunner().invoke(app, ["diagnose", "--json", *arguments])
+    return ran.exit_code, json.loads(ran.stdout)
+
+
+def test_nothing_is_named_in_healthy_weeks(healthy: tuple[Home, WorldState], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit code 0, every step looked at, no cause, what could not be checked; JSON and the table say the same."""
+    home, _ = healthy
+    code, found = told(home, monkeypatch)
+    assert (code, found["cause"], found["severity"]) == (0, None, "unknown")
+    assert "sales rating" in {unchecked["check"] for unchecked in found["unchecked"]}  # nobody gave one
+    assert [step["name"] for step in found["steps"]] == [
+        *("system", "model", "drift", "data quality", "business", "integration", "latency"),
+    ]
+    assert {step["state"] for step in found["steps"]} == {"fine"}
+    shown = CliRunner().invoke(app, ["diagnose"], env={"COLUMNS": "200"})
+    assert shown.exit_code == 0
+    assert "Nothing speaks for a root cause" in shown.stdout
+
+
+def test_a_service_that_died_yesterday_is_named(
+    healthy: tuple[Home, WorldState], copy: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Red, with its evidence, what to do and the command; a person reads the same."""
+    _, state = healthy
+    go_on(copy, state, 2, faults=Faults(begins=state.midnight + timedelta(hours=20), silent="service"))
+    code, found = told(copy, monkeypatch)
+    assert code == 20
+    assert (found["cause"]["name"], found["cause"]["confidence"]) == ("dead service", "almost certain")
+    assert found["cause"]["command"] == "leadgate serve"
+    evidence = found["cause"]["speaks_for"][0]["findings"][0]
+    assert (evidence["check"], evidence["value"], evidence["threshold"]) == ("uptime", 0.0, 0.999)
+    shown = CliRunner().invoke(app, ["diagnose"], env={"COLUMNS": "200"})
+    assert shown.exit_code == 20
+    for said in ("The service is down (almost certain)", "With: leadgate serve", "the last lead was scored 28.0 h ago"):
+        assert said in shown.stdout
+
+
+def test_drift_is_named_and_the_window_can_be_chosen(
+    healthy: tuple[Home, WorldState], copy: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Leads become more engaged. Over the weeks before, which hardly saw it, it is not what stands out."""
+    _, state = healthy
+    go_on(copy, state, 8, replace(WORLD, drift=Drift(day=state.day, engagement=20.0)))
+    code, found = told(copy, monkeypatch)
+    assert code == 20
+    assert found["cause"]["name"] == "data drift"
+    assert found["cause"]["command"] == "leadgate profile show --feature engagement_score"
+    assert found["steps"][2]["state"] == "out"
+    since = state.midnight + timedelta(days=1)
+    _, chosen = told(copy, monkeypatch, f"--since={since:%Y-%m-%dT%H:%M:%S}")
+    assert chosen["since"] == f"{since:%Y-%m-%dT%H:%M:%S}Z"
+    assert chosen["cause"]["name"] == "data drift"
+
+
+def test_slow_answers_are_taken_apart(healthy: tuple[Home, WorldState], copy: Home) -> None:
+    """Only then the tree of a latency spike is walked; workers are idle, so it lies outside."""
+    _, state = healthy
+    go_on(copy, state, 1, faults=Faults(begins=state.midnight, slow=Slowness(extra_ms=700)))
+    found = diagnose(copy)
+    assert found.cause is not None
+    assert found.cause.name == "slow surroundings"
+    assert {f.check for f in found.steps[6].findings} >= {"batch size", "model latency", "worker load", "waiting"}
+
+
+def test_before_there_is_anything_to_judge(tmp_path: Path, database: str) -> None:
+    """No version: the sentence says what to do. A version without a single score: silence is not health."""
+    home = make_home(tmp_path, database, leads=2_000)
+    with pytest.raises(RefusedError, match="leadgate train"):
+        diagnose(home)
+    train_version(home)
+    set_route(home, stage="full", champion="1", challenger=None, share=0, reason="test")
+    found = diagnose(home)
+    assert found.cause is None
+    assert 'not "all is well"' in found.sentence
+    assert {step.state for step in found.steps} <= {"unknown", "fine"}
+    assert len(found.unchecked) > 10
+
+
+def test_a_time_that_is_none_is_refused(healthy: tuple[Home, WorldState]) -> None:
+    """The future, the present, and ages ago."""
+    home, state = healthy
+    for since in (state.midnight, state.midnight + timedelta(days=1)):
+        with pytest.raises(RefusedError, match="is not in the past"):
+            diagnose(home, since)
+    with pytest.raises(RefusedError, match="more than 366 days ago"):
+        diagnose(home, state.midnight - timedelta(days=400))
