@@ -20,9 +20,10 @@ BINS = 12_500
 _HEAVY = 1 / 50_000
 """A value that a larger share of the training leads has gets a bin of its own. A KS statistic from such bins is wrong
 by at most 1 / 12,500 (training leads between two edges) + 1 / 50,000 (those at an edge) = 0.0001."""
-_SEGMENT_VALUES = 200
 CATEGORIES = 1_000
 """Categories beyond the known ones that are told apart; see ``kept_categories``."""
+_SEGMENT_VALUES = 200
+"""Values of a segment that are told apart."""
 
 SCORE_EDGES: Floats = np.arange(1, 10_001) / 10_000
 """Upper edges of the bins of a score, inclusive."""
