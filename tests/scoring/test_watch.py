@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ class Watched:
     versions: Versions
     database: str
     memory: Path
-    thread: threading.Thread
+    watch: Watch
 
     def put(self, route: Route, *, silently: bool = False) -> None:
         """Put a route in force; ``silently``: the word of it is lost."""
@@ -131,7 +132,7 @@ def watched(machine: Machine, champion: Scored, database: str, tmp_path: Path) -
     running.start()
     versions = machine.versions()
     watch = Watch(service, versions, database, loop, tmp_path / "run")
-    made = Watched(service, versions, database, tmp_path / "run", watch._thread)
+    made = Watched(service, versions, database, tmp_path / "run", watch)
     made.put(full_route(champion))
     watch.start()
     try:
@@ -414,3 +415,41 @@ def key(name: str) -> ApiKey:
         expires_at=None,
         revoked_at=None,
     )
+
+
+def test_prometheus_is_told_when_checks_ran_and_which_alerts_are_open(worker: Watched) -> None:
+    """So that somebody hears of it when the worker that checks has died."""
+    gauges = worker.service.metrics.gauges
+    name = worker.service.live.route.model_name
+    with psycopg.connect(worker.database) as connection:
+        for minutes in (30, 10):
+            connection.execute(
+                "INSERT INTO leadgate.check_results (run_id, model_name, checked_at, window_since, window_until, area, "
+                "check_name, subject, severity, sentence, weight, details) VALUES (gen_random_uuid(), %s, %s, %s, %s, "
+                "'system', 'volume', '', 'red', 'few', 1, '{}')",
+                [name, NOW - timedelta(minutes=minutes), NOW, NOW],
+            )
+        for check, severity, resolved in (("volume", "red", None), ("range", "yellow", None), ("AUC", "red", NOW)):
+            connection.execute(
+                "INSERT INTO leadgate.alerts (model_name, area, check_name, subject, cause, state, severity, "
+                "severity_since, sentence, opened_at, raised_by, resolved_at) "
+                "VALUES (%s, 'system', %s, '', '', %s, %s, %s, 'few', %s, '{}', %s)",
+                [name, check, "resolved" if resolved else "firing", severity, NOW, NOW, resolved],
+            )
+    worker.watch._look_again = 0.0
+    until(lambda: gauges["leadgate_last_check_timestamp_seconds"] == (NOW - timedelta(minutes=10)).timestamp())
+    assert (gauges["leadgate_alerts_yellow"], gauges["leadgate_alerts_red"]) == (1.0, 1.0)
+
+
+def test_who_may_not_read_alerts_takes_up_routes(
+    machine: Machine, champion: Scored, database: str, tmp_path: Path
+) -> None:
+    """An older grant costs two figures and not the rollback."""
+    with psycopg.connect(database) as connection:
+        connection.execute("REVOKE SELECT ON leadgate.alerts FROM leadgate_writer")
+    with watched(machine, champion, f"{database}&options=-c%20role%3Dleadgate_writer", tmp_path) as worker:
+        worker.put(again(full_route(champion), champion))
+        worker.takes_up(2)
+        assert worker.failures == 0
+    with psycopg.connect(database) as connection:
+        connection.execute("GRANT SELECT ON leadgate.alerts TO leadgate_writer")

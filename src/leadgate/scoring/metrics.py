@@ -61,8 +61,9 @@ class Histogram:
 class Counter:
     """A number that only grows, for each set of labels."""
 
-    def __init__(self) -> None:
-        self.series: dict[Labels, float] = {}
+    def __init__(self, labels: Labels = ()) -> None:
+        """``labels``: their names. Without any it is told from the start: a rate does not see a first value."""
+        self.series: dict[Labels, float] = {} if labels else {(): 0}
 
     def add(self, labels: Labels, value: float = 1) -> None:
         """Count."""
@@ -112,6 +113,10 @@ _GAUGES: dict[str, str] = {
     "leadgate_spool_full": "1 while predictions are refused because the spool cannot take them",
     "leadgate_library_queue": "Requests that wait for a version served by the library",
     "leadgate_connections": "Open connections",
+    "leadgate_worker_start_time_seconds": "When the worker began, in seconds since 1970",
+    "leadgate_last_check_timestamp_seconds": "When checks last ran, in seconds since 1970; 0 before the first run",
+    "leadgate_alerts_yellow": "Alerts that are open and yellow, acknowledged ones too",
+    "leadgate_alerts_red": "Alerts that are open and red, acknowledged ones too",
 }
 
 
@@ -123,8 +128,8 @@ class Metrics:
         self.worker = worker
         self._folder = folder
         self._histograms = {name: Histogram(edges) for name, (_, _, edges) in _HISTOGRAMS.items()}
-        self._counters = {name: Counter() for name in _COUNTERS}
-        self.gauges = dict.fromkeys(_GAUGES, 0.0)
+        self._counters = {name: Counter(labels) for name, (_, labels) in _COUNTERS.items()}
+        self.gauges = {**dict.fromkeys(_GAUGES, 0.0), "leadgate_worker_start_time_seconds": time.time()}
         self.prediction_seconds = self._histograms["leadgate_prediction_seconds"]
         self.scores = self._histograms["leadgate_predicted_score"]
         self.shadow_difference = self._histograms["leadgate_shadow_difference"]

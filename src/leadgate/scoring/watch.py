@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -26,9 +27,12 @@ from leadgate.scoring.service import Service, encode
 from leadgate.storage.postgres.connection import Connection, limit_statements, patient
 from leadgate.storage.postgres.keys import CHANNEL as KEYS_CHANNEL
 from leadgate.storage.postgres.keys import all_keys
+from leadgate.storage.postgres.oversight import standing_of
 from leadgate.storage.postgres.routes import CHANNEL, present_route
 
 _POLL_S = 1.0
+_STANDING_S = 15.0
+"""Between two looks at what monitoring found: as often as Prometheus asks."""
 _STATEMENT_S = 10.0
 _FETCH_AGAIN_S = 10.0
 _LONGEST_PAUSE_S = 300.0
@@ -125,6 +129,7 @@ class Watch:
         self._refused_epoch = 0
         self._fetch = _Fetching()
         self._trouble: str | None = None
+        self._look_again = 0.0
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
     def start(self) -> None:
@@ -163,7 +168,7 @@ class Watch:
         A watch that ended would keep this worker on its route for ever.
         """
         trouble = None
-        for look in (self._look_at_keys, self._look_at_route):
+        for look in (self._look_at_keys, self._look_at_route, self._look_at_standing):
             try:
                 look(connection)
             except psycopg.Error:
@@ -255,6 +260,23 @@ class Watch:
             self._keys = keys
             remember(self._memory, None, keys)
             self._loop.call_soon_threadsafe(self._renew, keys)
+
+    def _look_at_standing(self, connection: Connection) -> None:
+        """Let Prometheus know when checks ran and which alerts are open; without the right to read that, nothing."""
+        if time.monotonic() < self._look_again:
+            return
+        self._look_again = time.monotonic() + _STANDING_S
+        with suppress(psycopg.errors.InsufficientPrivilege):
+            standing = standing_of(connection, self._service.live.route.model_name)
+            self._service.metrics.gauges.update(
+                {
+                    "leadgate_last_check_timestamp_seconds": standing.checked_at.timestamp()
+                    if standing.checked_at
+                    else 0.0,
+                    "leadgate_alerts_yellow": float(standing.yellow),
+                    "leadgate_alerts_red": float(standing.red),
+                }
+            )
 
     def _renew(self, keys: list[ApiKey]) -> None:
         if self._service.keyring is not None:
