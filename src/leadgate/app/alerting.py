@@ -122,8 +122,8 @@ def send_test(home: Home, name: str | None) -> list[Tested]:
             "No channel is configured, so nobody is told of anything. Name one in leadgate.yaml (alerts: channels: "
             f"[ops]) and give it a URL in the environment ({_PREFIX}OPS=slack://...); see docs/alerts.md."
         )
-    if name is not None and name not in channels:
-        raise RefusedError(f"There is no channel {name!r}; leadgate.yaml has: {', '.join(channels)}.")
+    if name is not None:
+        _require_channel(home, name)
     return [_test(home, channel) for channel in channels if name in (None, channel)]
 
 
@@ -239,8 +239,13 @@ def unsilence(home: Home, silence_id: int) -> None:
 
 
 def retry(home: Home, channel: str | None) -> int:
-    """Let messages that were given up, or wait for their next try, be tried now; gives how many."""
+    """Let messages that were given up, or wait for their next try, be tried now; gives how many.
+
+    Raises RefusedError for a channel that leadgate.yaml does not name.
+    """
     now = home.clock()
+    if channel is not None:
+        _require_channel(home, channel)
     with home.connection() as connection, connection.transaction():
         revived = store.revive_messages(connection, home.project.name, channel=channel, now=now)
         if revived:
@@ -254,6 +259,12 @@ def _alert(connection: Connection, model_name: str, alert_id: int) -> Alert:
     if row is None:
         raise NotFoundError(f"There is no alert {alert_id}; `leadgate alerts list --all` has every one.")
     return alert_of(row)
+
+
+def _require_channel(home: Home, name: str) -> None:
+    known = home.project.alerts.channels
+    if name not in known:
+        raise RefusedError(f"There is no channel {name!r}; leadgate.yaml has: {', '.join(known) or 'none'}.")
 
 
 def _require(text: str, sentence: str) -> None:
