@@ -2,7 +2,6 @@
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from functools import partial, reduce
 
 import msgspec
 import numpy as np
@@ -29,6 +28,7 @@ from leadgate.leads.profiles import (
     kept_categories,
     moments_of,
     numeric_of,
+    total,
 )
 from leadgate.leads.schema import Feature, FeatureType
 from leadgate.leads.summing import counted, profile_predictions, summed
@@ -173,9 +173,10 @@ def test_many_stored_profiles_add_up_as_one_by_one(data: list[list[tuple[dict[st
         )
         for i, part in enumerate(data)
     ]
-    expected = reduce(partial(add_profiles, LAYOUT), parts)
+    expected = total(LAYOUT, parts)
     found = total_of(LAYOUT, map(profile_to_bytes, parts))
     assert found is not None
+    assert expected is not None
     assert (found.predictions, found.first_at, found.last_at) == (
         expected.predictions,
         expected.first_at,
@@ -205,8 +206,9 @@ def test_categories_beyond_the_cap_add_up_alike() -> None:
     made = [[prediction({"source": f"id{i % 1_700}"}) for i in range(k * 700, (k + 1) * 700)] for k in range(4)]
     parts = [profile_predictions(LAYOUT, part) for part in made]
     found = total_of(LAYOUT, map(profile_to_bytes, parts))
-    expected = reduce(partial(add_profiles, LAYOUT), parts)
+    expected = total(LAYOUT, parts)
     assert found is not None
+    assert expected is not None
     assert found.categorical == expected.categorical
     assert found.categorical["source"].other > 0
 
@@ -292,5 +294,5 @@ def test_scores_lie_in_the_bin_below_their_edge() -> None:
 
 def test_nothing_has_no_total() -> None:
     """An hour without a prediction has no profile, rather than one of zeros."""
-    assert total_of(LAYOUT, []) is None
+    assert total(LAYOUT, []) is total_of(LAYOUT, []) is None
     assert moments_of(np.array([])).count == 0

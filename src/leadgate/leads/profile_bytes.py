@@ -116,8 +116,15 @@ def counts_to_bytes(counts: Counts) -> tuple[bytes, bytes, int]:
     sparse = 2 * len(full) < len(counts)
     kept = counts[full] if sparse else counts
     width = int(np.searchsorted([1 << 8, 1 << 16, 1 << 32], int(kept.max(initial=0)), side="right"))
-    places = np.diff(full, prepend=0).astype(_PLACES).tobytes() if sparse else b""
+    places = _distances(full).astype(_PLACES).tobytes() if sparse else b""
     return places, kept.astype(_TYPES[width]).tobytes(), width
+
+
+def _distances(places: Counts) -> Counts:
+    """Of each place from the one before it; np.diff takes three times as long for few."""
+    apart = places.copy()
+    apart[1:] -= places[:-1]
+    return apart
 
 
 def counts_from_bytes(places: bytes, numbers: bytes, width: int, bins: int) -> Counts:

@@ -4,9 +4,10 @@ Profiles over the same layout are added bin by bin, so that any window is the su
 """
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import reduce
 from math import inf, sqrt
 from zlib import crc32
 
@@ -15,10 +16,10 @@ import numpy.typing as npt
 
 from leadgate.leads.layout import CATEGORIES, Layout, in_order
 
-_FEW = 20_000
-
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+
+_FEW = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,6 +184,12 @@ def add_profiles(layout: Layout, a: Profile, b: Profile) -> Profile:
         },
         segments={name: _add_segments(a.segments[name], b.segments[name]) for name in layout.segments},
     )
+
+
+def total(layout: Layout, profiles: Iterable[Profile]) -> Profile | None:
+    """All of them together; None for none."""
+    found = list(profiles)
+    return reduce(lambda a, b: add_profiles(layout, a, b), found) if found else None
 
 
 def _add_segments(a: Mapping[str, Moments], b: Mapping[str, Moments]) -> dict[str, Moments]:

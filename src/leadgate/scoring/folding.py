@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from operator import attrgetter
 
 from leadgate.leads.adding import total_of
 from leadgate.leads.baselines import baseline_from_bytes
@@ -34,6 +35,8 @@ _PARTS = 64
 """Rows that an hour gets from this process before it merges them."""
 _ASK_AGAIN_S = 60.0
 """After this time a version that had no baseline is asked for one again."""
+
+_WHOSE = attrgetter("model_name", "model_version", "variant")
 
 log = logging.getLogger("leadgate.drainer")
 
@@ -131,7 +134,7 @@ def grouped(predictions: Sequence[Prediction]) -> Mapping[Group, Sequence[Predic
     """Predictions by model, version, variant and hour."""
     if not predictions:
         return {}
-    whose = {(p.model_name, p.model_version, p.variant) for p in predictions}
+    whose = set(map(_WHOSE, predictions))
     times = [p.scored_at for p in predictions]
     first = _hour_of(min(times))
     if len(whose) == 1 and first == _hour_of(max(times)):  # nearly always
