@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak check format lock bench bench-scorer bench-rollback bench-serving bench-servers bench-rollout bench-replay bench-shifts bench-monitoring bench-day clean
+.PHONY: help demo test test-evidently soak check format lock bench bench-scorer bench-rollback bench-serving bench-servers bench-rollout bench-replay bench-shifts bench-monitoring bench-day clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -22,6 +22,13 @@ demo: $(READY) ## the whole path on generated leads, over real HTTP
 
 test: $(READY) ## all tests
 	$(BIN)/pytest -n 2 --dist loadfile
+
+EVIDENTLY := .venv-evidently
+test-evidently: ## the Evidently report, in an environment of its own (1.8 GB): it needs an older pandas
+	$(PYTHON) -m venv $(EVIDENTLY)
+	$(EVIDENTLY)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-evidently.lock
+	$(EVIDENTLY)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	LEADGATE_EVIDENTLY=1 $(EVIDENTLY)/bin/pytest tests/app/test_report_cli.py
 
 MINUTES ?= 15
 soak: $(READY) ## the tests of faults for MINUTES=15, with as many more faults
@@ -69,6 +76,7 @@ bench-servers: $(READY) ## which server, and which way through it (needs wrk)
 lock: ## resolve the pinned files anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --group dev pyproject.toml -o requirements-dev.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --extra evidently --group dev pyproject.toml -o requirements-evidently.lock
 
 clean: ## remove what the commands above made
-	rm -rf $(VENV) demo dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(EVIDENTLY) demo dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -22,6 +22,7 @@ from leadgate.app.cli import (
     outcomes,
     profile,
     ratings,
+    report,
     rollout,
     route,
 )
@@ -54,6 +55,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(logs.app, name="logs")
 app.add_typer(profile.app, name="profile")
 app.add_typer(check.app, name="check")
+app.add_typer(report.app, name="report")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(audit.app, name="audit")
