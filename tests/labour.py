@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from leadgate.app.jobs import Job
+from leadgate.app.queueing import Pace
 from leadgate.app.settings import Settings
 from leadgate.app.wire import Home
-from leadgate.app.working import Pace, work
+from leadgate.app.working import work
 from leadgate.errors import RefusedError
 from leadgate.scoring.logs import log_to_stderr
 
@@ -48,12 +49,22 @@ class Marks:
         """All of them."""
         return self.file.read_text().splitlines() if self.file.exists() else []
 
-    def wait_for(self, text: str, seconds: float = 20) -> None:
+    def wait_for(self, text: str) -> None:
         """Until somebody has put a line."""
-        until = time.monotonic() + seconds
-        while text not in self.lines:
-            assert time.monotonic() < until, (text, self.lines)
-            time.sleep(0.02)
+        patiently(lambda: text in self.lines)
+
+    @property
+    def log(self) -> Path:
+        """What workers in processes of their own say."""
+        return self.file.with_suffix(".log")
+
+
+def patiently(until: Callable[[], object], seconds: float = 30) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + seconds
+    while not until():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def project(folder: Path, database: str) -> Home:
@@ -87,19 +98,16 @@ def chores(marks: Marks, kinds: Sequence[str]) -> list[Job]:
 
 
 @contextmanager
-def worker(home: Home, marks: Marks, *kinds: str, **plan: Any) -> Iterator["subprocess.Popen[str]"]:
+def worker(home: Home, marks: Marks, *kinds: str, **plan: Any) -> Iterator["subprocess.Popen[bytes]"]:
     """A worker in a process of its own; killed in the end if it still lives."""
     plan |= {"folder": str(home.folder), "url": home.settings.database_url, "marks": str(marks.file), "kinds": kinds}
-    process = subprocess.Popen(
-        [sys.executable, __file__, json.dumps(plan)], stderr=subprocess.PIPE, text=True, env={**os.environ}
-    )
+    with marks.log.open("w") as output:
+        process = subprocess.Popen([sys.executable, __file__, json.dumps(plan)], stderr=output, env={**os.environ})
     try:
         yield process
     finally:
         process.kill()
         process.wait()
-        assert process.stderr is not None
-        process.stderr.close()
 
 
 def _main() -> None:

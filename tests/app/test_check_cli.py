@@ -139,3 +139,26 @@ def test_before_a_version_answers_there_is_nothing_to_check(tmp_path: Path, data
     """The sentence says what to do."""
     with pytest.raises(RefusedError, match="leadgate train"):
         run_checks(make_home(tmp_path, database, leads=2_000))
+
+
+def test_the_worker_checks_three_windows_and_show_keeps_them_apart(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A week as leadgate.yaml says, a day and four weeks; each says what it can see."""
+    from leadgate.app.working import work  # noqa: PLC0415
+
+    runs = work(home, once=True)
+    assert {run.job: run.result for run in runs if run.result != "ok"} == {"prediction_log": "refused"}
+    told = {run.job: str(run.sentence) for run in runs}
+    assert all(
+        "red" in told[job] and "alerts changed" in told[job] for job in ("checks", "daily_checks", "weekly_checks")
+    )
+    monkeypatch.setattr("leadgate.app.cli.check.open_home", lambda _: home)
+    drift, spans, drifts = ("feature drift", "engagement_score"), {}, {}
+    for days in ([], ["--days", "1"], ["--days", "28"]):
+        shown = json.loads(CliRunner().invoke(app, ["check", "show", "--json", *days]).stdout)
+        spans[tuple(days)] = datetime.fromisoformat(shown["until"]) - datetime.fromisoformat(shown["since"])
+        drifts[tuple(days)] = next(f["severity"] for f in shown["findings"] if (f["check"], f["subject"]) == drift)
+    assert (drifts[()], drifts["--days", "1"]) == ("red", "unknown")  # a day has too few leads to say
+    assert list(spans.values()) == [timedelta(days=7), timedelta(days=1), timedelta(days=28)]
+    monkeypatch.setattr("leadgate.app.cli.jobs.open_home", lambda _: home)
+    listed = json.loads(CliRunner().invoke(app, ["jobs", "list", "--json"]).stdout)
+    assert {job["name"]: job["last"]["result"] for job in listed["jobs"]} == {run.job: run.result for run in runs}

@@ -1,7 +1,7 @@
 """The worker does what is due, once, whatever dies."""
 
+import json
 import logging
-import re
 import signal
 import threading
 import time
@@ -17,11 +17,11 @@ from procrastinate.retry import RetryDecision
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from labour import HASTY, NOW, Marks, chores, job, project, worker
+from labour import HASTY, NOW, Marks, chores, job, patiently, project, worker
 from leadgate.app.jobs import JOBS, JobState, history_of, job_states, run_job
-from leadgate.app.retrying import retry_jobs
+from leadgate.app.queueing import BackOff, Pace, retry_jobs
 from leadgate.app.wire import Home
-from leadgate.app.working import BackOff, Pace, work
+from leadgate.app.working import work
 from leadgate.errors import DatabaseDownError, RefusedError
 from leadgate.leads.worker_rules import Schedule
 from leadgate.storage.postgres.connection import connect
@@ -93,18 +93,11 @@ def test_a_worker_that_slept_makes_up_once(home: Home, marks: Marks) -> None:
 
 
 def _close_the_lid(clock: list[datetime], marks: Marks) -> None:
-    _wait(lambda: len(marks.lines) == 4)
+    patiently(lambda: len(marks.lines) == 4)
     clock[0] += timedelta(hours=6)
-    _wait(lambda: len(marks.lines) >= 8)
+    patiently(lambda: len(marks.lines) >= 8)
     time.sleep(0.8)
     signal.raise_signal(signal.SIGTERM)
-
-
-def _wait(until: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not until():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_two_workers_at_once_run_each_job_once(home: Home, marks: Marks) -> None:
@@ -254,23 +247,21 @@ def test_told_a_second_time_it_stops_at_once(home: Home, marks: Marks) -> None:
 def test_a_database_that_is_away_is_waited_for(home: Home, marks: Marks, server: str) -> None:
     """From the start and later: said once when it goes and once when it is back, and what is due is done."""
     url = str(home.settings.database_url)
+    trying, back = "Trying again every", "the database answers again"
     _admit(server, url, yes=False)
     with worker(home, marks, "checks:quick") as waiting:
-        time.sleep(2)
+        patiently(lambda: marks.log.read_text().count(trying) == 1)
         _admit(server, url, yes=True)
-        marks.wait_for("checks ends")
+        patiently(lambda: "checks ok" in marks.log.read_text())
         _admit(server, url, yes=False)
-        time.sleep(2)
+        patiently(lambda: marks.log.read_text().count(trying) == 2)
         _admit(server, url, yes=True)
-        time.sleep(1)
-        assert waiting.poll() is None
+        patiently(lambda: marks.log.read_text().count(back) == 2)
         waiting.send_signal(signal.SIGTERM)
         assert waiting.wait(20) == 0
-        assert waiting.stderr is not None
-        told = waiting.stderr.read()
-    assert len(re.findall("Trying again every", told)) == 2
-    assert len(re.findall("the database answers again", told)) == 2
-    assert len(re.findall("checks ok", told)) == 1
+    told = [json.loads(line) for line in marks.log.read_text().splitlines()]
+    assert len(told) == 7, told  # these four, what came of the job, the signal, the end
+    assert marks.lines == ["checks begins", "checks ends"]
 
 
 def _admit(server: str, url: str, *, yes: bool) -> None:

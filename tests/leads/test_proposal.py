@@ -15,6 +15,7 @@ from leadgate.leads.inspection import Column, Inspection, Role, inspect
 from leadgate.leads.project import Project, parse_project
 from leadgate.leads.proposal import quote, summarise, write_yaml
 from leadgate.leads.schema import Feature, FeatureType
+from leadgate.leads.worker_rules import KeepDays, Schedule, WorkerRules
 
 NAMES = (
     *("Lead Source", "What is your current occupation", "a: b", "yes", "123", "null", "~", "1e3", "-", "# x", "Größe"),
@@ -216,3 +217,13 @@ def test_the_summary_has_a_row_a_column() -> None:
         ("tags", "leakage suspect, categorical", "12.5%", "0.91", "a; b"),
         ("out", "left out", "0.0%", "", "constant (always 'x')"),
     ]
+
+
+def test_what_the_worker_does_is_written_with_its_defaults_and_a_word_to_each() -> None:
+    """Whoever reads the file knows what happens by itself, and changes nothing by leaving it as it is."""
+    text = write_yaml(findings(column("age")), source="leads.csv")
+    assert parse_project(text, "leadgate.yaml").worker == WorkerRules()
+    section = text[text.index("\nworker:") :]
+    for rules in (Schedule, KeepDays):
+        for name in rules.model_fields:
+            assert re.search(rf"^    {name}: [^#]+ # \w+", section, re.MULTILINE), name

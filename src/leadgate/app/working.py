@@ -1,7 +1,6 @@
-"""The worker: puts jobs into the queue when they are due, and runs what is in it.
+"""The worker: puts jobs into the queue when they are due and runs what is in it, through all losses of the database.
 
-Procrastinate keeps the queue, gives each job to one worker, tries again after failures and tells which workers are
-dead. When a job is due is decided here: what was missed is one run, and the clock is the project's.
+A lane of jobs is a Procrastinate worker, all of them in one process.
 """
 
 import asyncio
@@ -12,75 +11,21 @@ import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import psycopg
 from procrastinate import App
-from procrastinate.connector import BaseConnector
 from procrastinate.exceptions import ConnectorException
-from procrastinate.jobs import Job as Queued
-from procrastinate.jobs import Status
-from procrastinate.retry import BaseRetryStrategy, RetryDecision
 from procrastinate.worker import Worker
 
-from leadgate.app.jobs import JOBS, WORKER, Job, cron_of, queue_of, queues_of, run_job, task_of
-from leadgate.app.schedule import last_due, next_due
+from leadgate.app.jobs import JOBS, Job, queues_of
+from leadgate.app.queueing import Pace, defer_due, make_app, take_over, until_next
 from leadgate.app.wire import Home
-from leadgate.errors import DatabaseDownError, LeadgateError, RefusedError
+from leadgate.errors import DatabaseDownError
 from leadgate.storage.postgres.jobs import connector, ensure_queue
 from leadgate.storage.postgres.runs import Run
 
 log = logging.getLogger("leadgate.worker")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pace:
-    """How patient a worker is, in seconds."""
-
-    look: float = 2.0
-    """Between two looks into the queue."""
-    heartbeat: float = 10.0
-    dead_after: float = 30.0
-    """Without a heartbeat the jobs of a worker are taken over."""
-    first_retry: float = 15.0
-    """After a failure; then four times as long, each time."""
-    retries: int = 3
-    answer: float = 10.0
-    """For the database to answer: an outage that is shorter is not noticed."""
-    reconnect: float = 5.0
-    grace: float = 60.0
-    """For a running job to end, once the worker is told to stop."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class BackOff(BaseRetryStrategy):
-    """Try again later, and then much later, and then no more until the job is due again."""
-
-    pace: Pace
-
-    def get_retry_decision(self, *, exception: BaseException, job: Queued) -> RetryDecision | None:
-        """When to try again; None: no more."""
-        del exception
-        if job.attempts >= self.pace.retries:
-            return None
-        return RetryDecision(retry_in={"seconds": round(self.pace.first_retry * 4**job.attempts)})
-
-
-class RunFailedError(LeadgateError):
-    """Tells the queue that a run failed; the run itself is written down."""
-
-
-def make_app(home: Home, way: BaseConnector, jobs: Sequence[Job], pace: Pace, ended: Callable[[Run], None]) -> App:
-    """The jobs as the queue knows them. ``ended`` hears of each run."""
-    app = App(connector=way)
-    for job in jobs:
-        as_task = app.task(
-            name=task_of(job),
-            queue=queue_of(home, job),
-            lock=f"{home.project.name}.{job.name}",
-            retry=BackOff(pace=pace),
-        )
-        as_task(_task(home, job, ended))
-    return app
 
 
 def work(home: Home, *, once: bool = False, jobs: Sequence[Job] = JOBS, pace: Pace | None = None) -> list[Run]:
@@ -143,8 +88,8 @@ class _Shift:
 
     async def _once(self, app: App) -> None:
         await self._sign_off_the_lost(app)
-        await _take_over(app, self.home, self.jobs, self.pace, ())
-        await _defer_due(app, self.home, self.jobs, self.handled)
+        await take_over(app, self.home, self.jobs, self.pace, ())
+        await defer_due(app, self.home, self.jobs, self.handled)
         self.workers = self._make_workers(app, wait=False)
         await asyncio.gather(*(_run(worker) for worker in self.workers))
 
@@ -173,9 +118,9 @@ class _Shift:
             for worker in self.workers:  # by hand, too: the library's own heartbeat dies unnoticed
                 if worker.worker_id is not None:
                     await app.job_manager.update_heartbeat(worker.worker_id)
-            await _take_over(app, self.home, self.jobs, self.pace, [w.worker_id for w in self.workers])
-            await _defer_due(app, self.home, self.jobs, self.handled)
-            await _sleep(self.stopping, min(self.pace.heartbeat / 2, _until_next(self.home, self.jobs)))
+            await take_over(app, self.home, self.jobs, self.pace, [w.worker_id for w in self.workers])
+            await defer_due(app, self.home, self.jobs, self.handled)
+            await _sleep(self.stopping, min(self.pace.heartbeat / 2, until_next(self.home, self.jobs)))
 
     async def _sign_off_the_lost(self, app: App) -> None:
         while self.lost:
@@ -204,6 +149,7 @@ class _Shift:
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_pass_over_losses)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop, loop)
 
@@ -221,80 +167,6 @@ async def _run(worker: Worker) -> None:
     await worker.run()  # type: ignore[no-untyped-call]
 
 
-def _task(home: Home, job: Job, ended: Callable[[Run], None]) -> Callable[..., None]:
-    def task(timestamp: int) -> None:
-        del timestamp
-        try:
-            run = run_job(home, job, WORKER)
-        except RefusedError as error:
-            log.info("%s left out: %s", job.name, error)
-            return
-        ended(run)
-        _tell(run)
-        if run.result == "failed":
-            raise RunFailedError(run.sentence)
-
-    return task
-
-
-def _tell(run: Run) -> None:
-    took = (run.ended_at - run.started_at).total_seconds() if run.ended_at else 0.0
-    level = logging.ERROR if run.result == "failed" else logging.INFO
-    log.log(
-        level,
-        "%s %s in %.1f s: %s",
-        run.job,
-        run.result,
-        took,
-        run.sentence,
-        extra={"job": run.job, "result": run.result, "duration_s": took, "traceback": run.traceback},
-    )
-
-
-async def _defer_due(app: App, home: Home, jobs: Sequence[Job], handled: dict[str, int]) -> None:
-    """Put each job into the queue whose time has come, once for all the times that it came; see ``handled``.
-
-    Who puts it in first has done it for all workers. A job that waits already, be it for its next attempt, is not put
-    in again.
-    """
-    now = home.clock()
-    due = {job.name: int(last_due(cron, now).timestamp()) for job in jobs if (cron := cron_of(home, job)) is not None}
-    if due == handled:
-        return
-    waiting = {queued.lock for queued in await app.job_manager.list_jobs_async(status="todo")}
-    for name, tick in due.items():
-        if handled.get(name) == tick:
-            continue
-        job = next(job for job in jobs if job.name == name)
-        queued = app.tasks[task_of(job)].configure(task_kwargs={"timestamp": tick}).job
-        if queued.lock not in waiting:
-            await app.job_manager.defer_periodic_job(job=queued, periodic_id=home.project.name, defer_timestamp=tick)
-        handled[name] = tick
-
-
-async def _take_over(app: App, home: Home, jobs: Sequence[Job], pace: Pace, own: Sequence[int | None]) -> None:
-    """Put what workers left that have died back into the queue; what dies again and again waits until it is due."""
-    queues = queues_of(home, jobs)
-    for queued in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=pace.dead_after):
-        if queued.queue not in queues or (queued.worker_id is not None and queued.worker_id in own):
-            continue
-        assert queued.id is not None
-        waits = list(await app.job_manager.list_jobs_async(lock=queued.lock, status="todo"))
-        with suppress(ConnectorException):  # another worker was faster
-            if waits or queued.attempts >= pace.retries:
-                await app.job_manager.finish_job_by_id_async(queued.id, Status.FAILED, delete_job=True)
-            else:
-                await app.job_manager.retry_job(queued)
-            log.warning("%s is taken over from a worker that has died", queued.task_name.removeprefix("leadgate."))
-
-
-def _until_next(home: Home, jobs: Sequence[Job]) -> float:
-    """Seconds until a job is due."""
-    now = home.clock()
-    times = [next_due(cron, now) for job in jobs if (cron := cron_of(home, job)) is not None]
-    return max(0.05, min(((at - now).total_seconds() for at in times), default=60.0) + 0.05)
-
-
 async def _sleep(stop: asyncio.Event, seconds: float) -> None:
     with suppress(TimeoutError):
         await asyncio.wait_for(stop.wait(), seconds)
@@ -306,6 +178,12 @@ def _why(error: BaseException) -> str:
     cause = error.__cause__ or error
     first = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
     return f"The database does not answer ({first})."
+
+
+def _pass_over_losses(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What the library's tasks lose with the database is told once, by whoever waits for it to come back."""
+    if not isinstance(context.get("exception"), ConnectorException):
+        loop.default_exception_handler(context)
 
 
 def _stop_hard(why: str) -> None:

@@ -22,18 +22,23 @@ EXIT_CODES = {"green": 0, "unknown": 0, "yellow": 10, "red": 20}
 """What a command ends with, by the most urgent finding; 2 is a mistake in the call, as everywhere."""
 _COLOURS = {"green": "green", "unknown": "dim", "yellow": "yellow", "red": "red"}
 
+Window = Annotated[
+    float | None, typer.Option(min=0.01, help="Span of scores, in days.", show_default="monitoring.window_days")
+]
 Everything = Annotated[bool, typer.Option("--all", help="Also what is green, and what lacks data.")]
 
 
 @app.command()
-def run(project: ProjectDir = HERE, everything: Everything = False, as_json: AsJson = False) -> None:
+def run(
+    project: ProjectDir = HERE, days: Window = None, everything: Everything = False, as_json: AsJson = False
+) -> None:
     """Run all checks now and write down what they found.
 
     Ends with 0 when nothing asks for anybody, 10 for yellow (look within two days), 20 for red (look now).
     """
     from leadgate.app.checking import run_checks  # noqa: PLC0415
 
-    found = run_checks(open_home(project))
+    found = run_checks(open_home(project), days)
     _tell(found, everything=everything, as_json=as_json)
 
 
@@ -41,6 +46,7 @@ def run(project: ProjectDir = HERE, everything: Everything = False, as_json: AsJ
 def show(
     project: ProjectDir = HERE,
     since: Annotated[datetime | None, typer.Option(help="Not before this time (UTC).")] = None,
+    days: Window = None,
     everything: Everything = False,
     as_json: AsJson = False,
 ) -> None:
@@ -49,7 +55,12 @@ def show(
 
     home = open_home(project)
     with home.connection() as connection:
-        found = last_run(connection, home.project.name, since=in_utc(since) or datetime.min.replace(tzinfo=UTC))
+        found = last_run(
+            connection,
+            home.project.name,
+            since=in_utc(since) or datetime.min.replace(tzinfo=UTC),
+            days=days or home.project.monitoring.window_days,
+        )
     if found is None:
         raise RefusedError("No check has run in that time; run them with `leadgate check run`.")
     _tell(found, everything=everything, as_json=as_json)

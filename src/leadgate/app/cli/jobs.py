@@ -85,7 +85,7 @@ def retry(
 ) -> None:
     """Let the worker try jobs that failed again at once."""
     from leadgate.app.jobs import find_job  # noqa: PLC0415
-    from leadgate.app.retrying import retry_jobs  # noqa: PLC0415
+    from leadgate.app.queueing import retry_jobs  # noqa: PLC0415
 
     job = None if name is None else find_job(name)
     retried, lives = retry_jobs(open_home(project), job)

@@ -23,7 +23,8 @@ def worker(
 
     With --once it ends with 0, or with 1 where a job failed.
     """
-    from leadgate.app.working import Pace, work  # noqa: PLC0415
+    from leadgate.app.queueing import Pace  # noqa: PLC0415
+    from leadgate.app.working import work  # noqa: PLC0415
     from leadgate.scoring.logs import log_to_stderr  # noqa: PLC0415
 
     home = open_home(project)

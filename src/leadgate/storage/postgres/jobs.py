@@ -107,11 +107,11 @@ def waiting_jobs(connection: Connection, queues: Sequence[str]) -> list[Waiting]
         return cursor.execute(_named("waiting"), {"queues": list(queues)}).fetchall()
 
 
-def bring_forward(connection: Connection, queues: Sequence[str], task_name: str) -> bool:
-    """Let a job that waits for its next attempt be due now; False when none does."""
+def bring_forward(connection: Connection, queues: Sequence[str], task_name: str) -> None:
+    """Let a job that waits for its next attempt be due now."""
     with _inside(connection):
         values = {"queues": list(queues), "task_name": task_name}
-        return connection.execute(_named("bring_forward"), values).fetchone() is not None
+        connection.execute(_named("bring_forward"), values)
 
 
 def _refuse_living_workers(connection: Connection) -> None:

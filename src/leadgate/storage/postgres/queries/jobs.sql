@@ -31,5 +31,4 @@ ORDER BY id
 -- bring_forward
 UPDATE {schema}.procrastinate_jobs SET scheduled_at = now()
 WHERE queue_name = ANY(%(queues)s) AND status = 'todo' AND scheduled_at > now()
-  AND (%(task_name)s::text IS NULL OR task_name = %(task_name)s)
-RETURNING task_name
+  AND task_name = %(task_name)s
