@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-evidently soak check format lock bench bench-scorer bench-rollback bench-serving bench-servers bench-rollout bench-replay bench-shifts bench-monitoring bench-day clean
+.PHONY: help demo test test-evidently soak check format lock bench bench-scorer bench-rollback bench-serving bench-servers bench-rollout bench-replay bench-shifts bench-monitoring bench-day bench-diagnosis clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -26,7 +26,7 @@ test: $(READY) ## all tests
 EVIDENTLY := .venv-evidently
 test-evidently: ## the Evidently report, in an environment of its own (1.8 GB): it needs an older pandas
 	$(PYTHON) -m venv $(EVIDENTLY)
-	$(EVIDENTLY)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-evidently.lock
+	$(EVIDENTLY)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-evidently.lock
 	$(EVIDENTLY)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	LEADGATE_EVIDENTLY=1 $(EVIDENTLY)/bin/pytest tests/app/test_report_cli.py
 
@@ -44,7 +44,7 @@ format: $(READY) ## put the code in its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-scorer bench-rollback bench-serving bench-rollout bench-replay bench-shifts bench-monitoring ## every figure in docs/benchmarks; QUICK=1 for a short form
+bench: bench-scorer bench-rollback bench-serving bench-rollout bench-replay bench-shifts bench-monitoring bench-diagnosis ## every figure in docs/benchmarks; QUICK=1 for a short form
 
 bench-scorer: $(READY) ## one lead in process: compiled against the library
 	$(BIN)/python benchmarks/scorer.py
@@ -69,6 +69,9 @@ bench-monitoring: $(READY) ## drift of a million leads from rows and from profil
 
 bench-day: $(READY) ## a day of 10 million predictions: all checks (half an hour, 20 GB of disk)
 	$(BIN)/python benchmarks/day.py
+
+bench-diagnosis: $(READY) ## which cause `diagnose` names first when one is provoked
+	$(BIN)/python benchmarks/diagnosis.py
 
 bench-servers: $(READY) ## which server, and which way through it (needs wrk)
 	$(BIN)/python benchmarks/servers.py
