@@ -119,6 +119,7 @@ def _row(truth: str, said: Sequence[Said]) -> Row:
 def _notes(said: Sequence[Said], wrong: Sequence[Said]) -> list[str]:
     return [
         f"{RUNS} runs a cause, seeds {FIRST_SEED} to {FIRST_SEED + RUNS - 1}, one world and one model a seed.",
+        "The rules were written with seeds below 400, and were not changed after these were played.",
         "150 to 280 leads a day; base rate, team, strength and duration of the cause are drawn as well.",
         "Rows without a bar are causes that the plan does not list.",
         f"Named as no more than possible: {sum(s.confidence == 'possible' for s in said)} of {len(said)}.",

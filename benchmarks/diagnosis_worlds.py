@@ -157,7 +157,7 @@ def _mix(rng: Rng, world: World, now: datetime) -> Wrong:
 def _process(rng: Rng, world: World, now: datetime) -> Wrong:
     del now
     kind = int(rng.integers(0, 3))
-    days = int(rng.integers(20, 30))
+    days = int(rng.integers(24, 32))
     if kind == 0:
         times = float(rng.uniform(1.4, 2.0))
         return Wrong(days=days, world={"days_to_decide": world.days_to_decide * times}, at=f"decisions x {times:.1f}")

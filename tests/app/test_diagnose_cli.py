@@ -1,6 +1,7 @@
 """leadgate diagnose, on worlds that are played against the real code."""
 
 import json
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,9 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
+from click import Context
 from psycopg import sql
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from leadgate.app.cli.root import app
@@ -19,6 +22,7 @@ from leadgate.app.playing import SimulatedClock, play
 from leadgate.app.routing import set_route
 from leadgate.app.wire import CONFIG, Home
 from leadgate.errors import RefusedError
+from leadgate.monitoring.causes import CAUSES, Cause
 from leadgate.simulator.drift import Drift
 from leadgate.simulator.faults import Faults, Slowness
 from leadgate.simulator.team import Team
@@ -159,3 +163,14 @@ def test_a_time_that_is_none_is_refused(healthy: tuple[Home, WorldState]) -> Non
             diagnose(home, since)
     with pytest.raises(RefusedError, match="more than 366 days ago"):
         diagnose(home, state.midnight - timedelta(days=400))
+
+
+@pytest.mark.parametrize("cause", CAUSES, ids=lambda cause: cause.name)
+def test_what_is_advised_can_be_typed(cause: Cause) -> None:
+    """Each command is there, with its options; nobody is sent after one that is not."""
+    words = shlex.split(cause.command.format(feature="visits", since="2026-06-01"))[1:]
+    command: Any = get_command(app)
+    while hasattr(command, "commands"):
+        assert words[0] in command.commands, cause.command
+        command = command.commands[words.pop(0)]
+    command.make_parser(Context(command)).parse_args(words)

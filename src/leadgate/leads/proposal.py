@@ -206,6 +206,10 @@ monitoring:
     auc_at_least: 0.85                      # for versions that reached it on their hold-out; null: not asked
     auc_loss: {yellow: 0.05, red: 0.10}     # below the hold-out's AUC
     calibration: {yellow: 0.05, red: 0.10}  # mean distance of probability and conversion rate
+  integration:
+    sync_hours: {yellow: 48, red: 96}  # since the CRM last sent outcomes, or contacts
+    contacts_a_day: null               # leads that the team can contact; null: as many as it did
+    source_feature: null               # says where a lead comes from; null: found by its name
 
 # What `leadgate worker` does by itself. When: minute hour day month weekday, in UTC; null: only by hand.
 worker:
@@ -229,10 +233,7 @@ worker:
 # Who is told of what. The URL of a channel is a secret: channel ops has it in LEADGATE_ALERT_OPS.
 alerts:
   channels: []      # names, such as [ops, mail]; docs/alerts.md has a URL of each kind
-  routes:           # the channels of a level; null: all of them
-    green: null     # what asks for nobody, such as a rollout that goes on
-    yellow: null
-    red: null
+  routes: {green: null, yellow: null, red: null}  # of each level; null: all; green asks for nobody
   fire_after: 2     # yellow in so many runs, one after the other, fires; red does at once
   resolve_after: 2  # green in so many runs resolves
   several: 2        # so many metrics out at once are red; null: never

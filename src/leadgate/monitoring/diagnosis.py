@@ -19,6 +19,8 @@ _CLEAR, _AHEAD = 0.4, 0.15
 """By which share of its score a cause leads the next one."""
 _RED = 0.75
 """A sign as strong as this is red, and about something that matters."""
+_ALARM = 0.5
+"""A weaker one is no alarm yet."""
 _LEAST = 1.0
 """Causes with a lower score are not named."""
 _MOST = 0.5
@@ -170,7 +172,10 @@ def _confidence(weighed: _Weighed, ranking: Sequence[_Weighed], signs: Mapping[s
     """By how far its own signs are out, and how far it leads the others; what trails is possible."""
     others = [w.score for w in ranking if w is not weighed]
     lead = (weighed.score - max(others, default=0.0)) / weighed.score
-    strong = any(signs[name].strength >= _RED for name in weighed.cause.core)
+    own = max(signs[name].strength for name in weighed.cause.core)
+    if own < _ALARM:
+        return "possible"
+    strong = own >= _RED
     if strong and lead >= _CLEAR and not weighed.speaks_against and not weighed.cause.left_over:
         return "almost certain"
     return "likely" if lead >= (_AHEAD if strong else _CLEAR) else "possible"

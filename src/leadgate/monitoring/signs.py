@@ -67,10 +67,12 @@ STEP_OF: Mapping[str, int] = {
 SOURCE_WORDS = ("source", "channel", "campaign", "utm")
 """A feature whose name has one of these says where a lead comes from."""
 
+_MUST_NOT_FALL = ("AUC", "precision", "recall")
+
 UNIT_TIMES = 8.0
 """A mean that is so many times larger or smaller is another unit sooner than other leads."""
 _ALARMS = ("yellow", "red")
-_YELLOW, _RED = 0.6, 1.0
+_WEAK, _YELLOW, _RED = 0.4, 0.6, 1.0
 _LEAST_WEIGHT = 0.5
 """How much the drift of a feature counts that matters nothing to the model."""
 
@@ -82,7 +84,7 @@ class Sign:
     name: str
     state: State
     strength: float
-    """0 for fine and unknown; up to 1 for red."""
+    """0 for fine and unknown, 0.4 for what is surely lower and no alarm yet; up to 1 for red."""
     findings: tuple[Finding, ...]
     """Those that are out; those that were looked at where none is."""
 
@@ -124,8 +126,24 @@ def _sign(name: str, looked: Sequence[Finding]) -> Sign:
     out = tuple(f for f in looked if f.severity in _ALARMS)
     if out:
         return Sign(name=name, state="out", strength=max(_strength(f) for f in out), findings=out)
+    weak = tuple(f for f in looked if _surely_lower(f))
+    if weak:
+        return Sign(name=name, state="out", strength=_WEAK, findings=weak)
     known = any(f.severity == "green" for f in looked)
     return Sign(name=name, state="fine" if known else "unknown", strength=0.0, findings=tuple(looked))
+
+
+def _surely_lower(finding: Finding) -> bool:
+    """Whether a figure that must not fall lies beyond its limit, and its whole interval below the hold-out's.
+
+    No alarm, for that needs the interval beyond the limit; but whoever asks what is wrong already has a reason to.
+    """
+    then, interval = finding.details.get("holdout"), finding.interval
+    if finding.check not in _MUST_NOT_FALL or finding.severity != "green" or not isinstance(then, float):
+        return False
+    if finding.value is None or finding.threshold is None or interval is None:
+        return False
+    return finding.value < finding.threshold and interval.high < then
 
 
 def _strength(finding: Finding) -> float:
