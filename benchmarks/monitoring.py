@@ -1,15 +1,12 @@
 """Drift of a million leads: from rows, from profiles, and what profiles cost the drainer.
 
-``python benchmarks/monitoring.py``; QUICK=1 for a tenth of the rows. ``EVIDENTLY_PYTHON`` names a Python that has
-Evidently (``pip install evidently`` in a venv of its own), which is then timed on the same file; Leadgate does not need
-it. All are timed end to end from the same data frames in memory, one process, interleaved.
+``python benchmarks/monitoring.py``; QUICK=1 for a tenth of the rows and without bars on ratios. Evidently, for
+comparison, comes from a Python that ``EVIDENTLY_PYTHON`` names, or from an environment that is made in the user's
+cache the first time; Leadgate does not need it.
 """
 
 import json
-import os
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -22,18 +19,18 @@ import msgspec
 import numpy as np
 import pandas as pd
 import psycopg
-from scipy.spatial.distance import jensenshannon
 from scipy.stats import ks_2samp
 
+from drift_of_rows import from_rows
 from leadgate.leads.layout import cut
 from leadgate.leads.monitoring_rules import DriftRules
 from leadgate.leads.profiles import Categorical, Numeric, numeric_of
-from leadgate.monitoring.data import Drift, categorical_drift, numeric_drift
-from leadgate.monitoring.rows import drift_of_rows
+from leadgate.monitoring.data import categorical_drift, numeric_drift
 from leadgate.records import Prediction
 from leadgate.scoring import drainer
 from leadgate.scoring.folding import log_predictions
 from leadgate.scoring.segments import encode_header, encode_record
+from leadgate.stats.distances import ks_statistic
 from leadgate.storage.postgres.partitions import ensure_partitions
 from leadgate.storage.postgres.predictions import copy_predictions
 from project import make_project, workplace
@@ -41,26 +38,10 @@ from report import Row, is_quick, report
 
 ROWS = 100_000 if is_quick() else 1_000_000
 NUMERIC, CATEGORICAL = 10, 2
-REPEATS = 3
-SEGMENT, SEGMENTS = 1_500, 10 if is_quick() else 30
+TURNS = 1 if is_quick() else 3
+SEGMENT, SEGMENTS, BLOCKS = 1_500, 64, 1 if is_quick() else 7
 START = datetime(2026, 7, 1, 10, tzinfo=UTC)
 RULES = DriftRules()
-
-EVIDENTLY = """
-import sys, time, warnings
-warnings.filterwarnings("ignore")
-import pandas as pd
-from evidently import Dataset, DataDefinition, Report
-from evidently.presets import DataDriftPreset
-then, now = pd.read_pickle(sys.argv[1]), pd.read_pickle(sys.argv[2])
-numeric = [c for c in then if c.startswith("n")]
-kinds = DataDefinition(numerical_columns=numeric, categorical_columns=[c for c in then if c.startswith("c")])
-started = time.perf_counter()
-report = Report([DataDriftPreset(num_method="ks", cat_method="jensenshannon")])
-run = report.run(Dataset.from_pandas(now, data_definition=kinds), Dataset.from_pandas(then, data_definition=kinds))
-run.dict()
-print(time.perf_counter() - started)
-"""
 
 
 def frames(rows: int) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -80,33 +61,10 @@ def frames(rows: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     return sides[0], sides[1]
 
 
-def by_leadgate(then: pd.DataFrame, now: pd.DataFrame) -> list[Drift]:
-    """Bins, profiles of both sides, distances and p-values, on as many threads as there are processors."""
-    a, b = (
-        {str(n): side[n].to_numpy() if str(n).startswith("n") else _counts(side[n]) for n in side}
-        for side in (then, now)
-    )
-    return list(drift_of_rows(a, b, RULES, threads=os.cpu_count() or 1).values())
-
-
-def _counts(column: "pd.Series[str]") -> dict[str, int]:
+def counts_of(column: "pd.Series[str]") -> dict[str, int]:
+    """How often there is each category."""
     counts = column.value_counts()
     return dict(zip(counts.index.tolist(), counts.tolist(), strict=True))
-
-
-def by_scipy(then: pd.DataFrame, now: pd.DataFrame) -> list[float]:
-    """The loop that one would write: KS for numbers, JS for categories and for numbers over ten bins."""
-    found = []
-    for name in then:
-        if str(name).startswith("n"):
-            a, b = then[name].to_numpy(), now[name].to_numpy()
-            found.append(float(ks_2samp(a, b, method="asymp").statistic))
-            tenths = np.unique(np.quantile(a, np.arange(11) / 10))
-            jensenshannon(np.histogram(a, tenths)[0], np.histogram(b, tenths)[0])
-        else:
-            x, y = then[name].value_counts(normalize=True), now[name].value_counts(normalize=True)
-            found.append(float(jensenshannon(x.sort_index(), y.sort_index())))
-    return found
 
 
 def timed(what: Callable[[], object]) -> float:
@@ -114,49 +72,6 @@ def timed(what: Callable[[], object]) -> float:
     started = time.perf_counter()
     what()
     return time.perf_counter() - started
-
-
-def from_rows(then: pd.DataFrame, now: pd.DataFrame) -> list[Row]:
-    """Leadgate against the loop, and against Evidently where there is one."""
-    ours, theirs = [], []
-    for _ in range(REPEATS):
-        ours.append(timed(lambda: by_leadgate(then, now)))
-        theirs.append(timed(lambda: by_scipy(then, now)))
-    leadgate, loop = min(ours), min(theirs)
-    rows = [
-        Row(what=f"KS and JS of {ROWS:,} against {ROWS:,} rows, 12 features: Leadgate", measured=leadgate, unit="s"),
-        Row(what="the same by a scipy loop", measured=loop, unit="s"),
-        Row(what="Leadgate against the scipy loop", measured=loop / leadgate, unit="x", bar=None if is_quick() else 3),
-    ]
-    evidently = by_evidently(then, now)
-    if evidently is not None:
-        bar = None if is_quick() else 15.0
-        rows += [
-            Row(what="the same by Evidently's DataDriftPreset", measured=evidently, unit="s"),
-            Row(what="Leadgate against Evidently", measured=evidently / leadgate, unit="x", bar=bar),
-        ]
-    exact = by_scipy(then, now)
-    found = by_leadgate(then, now)
-    worst = max(abs(d.ks - e) for d, e in zip(found, exact, strict=True) if d.ks is not None)
-    return [*rows, Row(what="largest error of KS from profiles", measured=worst, unit="", bar=0.001, at_most=True)]
-
-
-def by_evidently(then: pd.DataFrame, now: pd.DataFrame) -> float | None:
-    """Seconds; None where there is no Evidently."""
-    python = os.environ.get("EVIDENTLY_PYTHON")
-    if python is None:
-        return None
-    with tempfile.TemporaryDirectory() as folder:
-        files = [str(Path(folder) / name) for name in ("then.pkl", "now.pkl")]
-        for frame, file in zip((then, now), files, strict=True):
-            # Text as plain objects: the other Python may have an older pandas.
-            plain = frame.astype({name: object for name in frame if str(name).startswith("c")})
-            plain.set_axis(pd.Index(list(frame), dtype=object), axis=1).to_pickle(file)
-        ran = subprocess.run([python, "-c", EVIDENTLY, *files], capture_output=True, text=True, check=False)
-    if ran.returncode:
-        print(ran.stderr[-2_000:])
-        return None
-    return float(ran.stdout.strip().splitlines()[-1])
 
 
 def from_profiles(then: pd.DataFrame, now: pd.DataFrame) -> list[Row]:
@@ -169,7 +84,7 @@ def from_profiles(then: pd.DataFrame, now: pd.DataFrame) -> list[Row]:
             a, b = (numeric_of(side[f"n{i}"].to_numpy()[:rows], edges) for side in (then, now))
             pairs.append((a, b, edges))
         counts = [
-            [Categorical(missing=0, counts=_counts(side[f"c{i}"][:rows])) for side in (then, now)]
+            [Categorical(missing=0, counts=counts_of(side[f"c{i}"][:rows])) for side in (then, now)]
             for i in range(CATEGORICAL)
         ]
 
@@ -184,7 +99,9 @@ def from_profiles(then: pd.DataFrame, now: pd.DataFrame) -> list[Row]:
         took[rows] = min(timed(judge) for _ in range(10))
         sizes[rows] = sum(b.counts.nbytes for _, b, _ in pairs)
     few, many = took[ROWS // 10], took[ROWS]
+    worst = max(abs(error_of_ks(then[f"n{i}"].to_numpy(), now[f"n{i}"].to_numpy())) for i in range(NUMERIC))
     return [
+        Row(what="largest error of KS from profiles", measured=worst, unit="", bar=0.001, at_most=True),
         Row(what="12 features from profiles", measured=1000 * many, unit="ms", bar=50, at_most=True),
         Row(what="the same with a tenth of the rows behind them", measured=1000 * few, unit="ms"),
         Row(
@@ -197,44 +114,74 @@ def from_profiles(then: pd.DataFrame, now: pd.DataFrame) -> list[Row]:
     ]
 
 
+def error_of_ks(then: np.ndarray, now: np.ndarray) -> float:
+    """Of profiles, against scipy on the rows."""
+    edges = cut(then)
+    found = ks_statistic(numeric_of(then, edges).counts, numeric_of(now, edges).counts)
+    return found - float(ks_2samp(then, now, method="asymp").statistic)
+
+
 def folding(folder: Path) -> list[Row]:
-    """What the drainer takes with and without profiles, in turns, on segments as a busy worker writes them."""
+    """What the drainer takes with and without profiles, segment by segment in turns.
+
+    A block is 64 segments a side, after which an hour's rows are merged once.
+    """
     from leadgate.app.profiling import publish  # noqa: PLC0415
     from leadgate.app.wire import open_home  # noqa: PLC0415
 
     requests = make_project(folder)
     home = open_home(folder)
     publish(home, home.registry.find("1"))
-    ways = {"plain": copy_predictions, "folded": log_predictions}
-    took: dict[str, list[float]] = {"plain": [], "folded": []}
-    made = 0
+    draining = Draining(folder / "spool", home.database_url, requests)
     with psycopg.connect(home.database_url, autocommit=True) as connection:
         ensure_partitions(connection, {START.date()})
-        for turn in range(5):
-            for name in ("plain", "folded") if turn % 2 else ("folded", "plain"):
-                spool = folder / f"spool-{name}-{turn}"
-                spool.mkdir()
-                for k in range(SEGMENTS):
-                    at = START + timedelta(seconds=k)
-                    write_segment(spool / f"{name}-{turn}-{k:03d}.seg", requests, made, SEGMENT, at)
-                    made += SEGMENT
-                draining = drainer.Drainer(spool, home.database_url, lambda: START)
-                with patch.object(drainer, "log_predictions", ways[name]):
-                    started = time.perf_counter()
-                    draining.drain(connection)
-                    took[name].append(time.perf_counter() - started)
-    plain, folded = (median(took[name]) / SEGMENT / SEGMENTS * 1e6 for name in ("plain", "folded"))
+        blocks = [[draining.pair(connection, folded_first=bool(k % 2)) for k in range(SEGMENTS)] for _ in range(BLOCKS)]
+    wall, cpu = ([[sum(pair[i][j] for pair in block) for i in (0, 1)] for block in blocks] for j in (0, 1))
+    a_prediction = 1e6 / SEGMENT / SEGMENTS
     return [
-        Row(what="draining a prediction with profiles", measured=folded, unit="us"),
-        Row(what="draining it without", measured=plain, unit="us"),
+        Row(what="draining a prediction with profiles", measured=median(b for _, b in wall) * a_prediction, unit="us"),
+        Row(what="draining it without", measured=median(a for a, _ in wall) * a_prediction, unit="us"),
         Row(
             what="share of the drainer's time that profiles take",
-            measured=max(0.0, 1 - plain / folded),
+            measured=max(0.0, median(1 - a / b for a, b in wall)),
             unit="",
-            bar=0.15,
+            bar=None if is_quick() else 0.15,
             at_most=True,
         ),
+        Row(
+            what="share of its processor time, which is partly while PostgreSQL writes",
+            measured=median(1 - a / b for a, b in cpu),
+            unit="",
+        ),
     ]
+
+
+class Draining:
+    """Drains segments with and without profiles."""
+
+    def __init__(self, spool: Path, url: str, requests: list[dict[str, Any]]) -> None:
+        self._spool, self._requests, self._made = spool, requests, 0
+        self._drainer = drainer.Drainer(spool, url, lambda: START)
+        spool.mkdir()
+
+    def pair(
+        self, connection: "psycopg.Connection[tuple[object, ...]]", *, folded_first: bool
+    ) -> list[tuple[float, float]]:
+        """Wall and processor seconds of a segment without and one with profiles."""
+        ways = [copy_predictions, log_predictions]
+        took = {way: self._drain(connection, way) for way in (reversed(ways) if folded_first else ways)}
+        return [took[way] for way in ways]
+
+    def _drain(
+        self, connection: "psycopg.Connection[tuple[object, ...]]", way: Callable[..., None]
+    ) -> tuple[float, float]:
+        at = START + timedelta(microseconds=self._made)
+        write_segment(self._spool / f"{self._made:09d}.seg", self._requests, self._made, SEGMENT, at)
+        self._made += SEGMENT
+        with patch.object(drainer, "log_predictions", way):
+            started, busy = time.perf_counter(), time.process_time()
+            self._drainer.drain(connection)
+            return time.perf_counter() - started, time.process_time() - busy
 
 
 def write_segment(path: Path, requests: list[dict[str, Any]], start: int, size: int, at: datetime) -> None:
@@ -265,14 +212,18 @@ def write_segment(path: Path, requests: list[dict[str, Any]], start: int, size: 
 def main() -> int:
     """Measure all rows."""
     then, now = frames(ROWS)
-    rows = [*from_rows(then, now), *from_profiles(then, now)]
     with workplace() as folder:
+        rows = from_rows((then, now), folder, turns=TURNS, judged=not is_quick())
+        rows += from_profiles(then, now)
         rows += folding(folder)
     told = json.dumps({"rows": ROWS, "numeric": NUMERIC, "categorical": CATEGORICAL})
-    notes = [f"Data: {told}. Least of {REPEATS} turns; the drainer's rows are medians of five."]
-    if os.environ.get("EVIDENTLY_PYTHON") is None:
-        notes.append("Evidently was not timed: name a Python that has it in EVIDENTLY_PYTHON.")
-    return report("monitoring", "Drift of a million leads, and what profiles cost", rows, notes)
+    about = (
+        f"Data: {told}. From rows: medians of {TURNS} turns and of their ratios; each side in a process of its own, "
+        "one thread, from the frames in memory. Leadgate tells KS, JS, PSI and spread of a number, the loop KS and JS, "
+        "Evidently KS."
+    )
+    drained = f"The drainer: medians of {BLOCKS} blocks of {SEGMENTS} segments of {SEGMENT:,} a side, in turns."
+    return report("monitoring", "Drift of a million leads, and what profiles cost", rows, [about, drained])
 
 
 if __name__ == "__main__":
