@@ -181,6 +181,19 @@ def test_a_person_can_have_a_failed_job_tried_again_at_once(home: Home, marks: M
     assert results(work(later, once=True, jobs=mended, pace=patient)) == [("checks", "ok")]
 
 
+def test_people_are_told_once_of_a_job_that_keeps_failing(home: Home, marks: Marks) -> None:
+    """An event, which the alerts deliver, and no second one until it has ended well in between."""
+    broken, mended = chores(marks, ["checks:fail"]), chores(marks, ["checks:quick"])
+    for quarter, jobs in enumerate((broken, broken, mended, broken)):
+        work(home.on(at(NOW + quarter * timedelta(minutes=15))), once=True, jobs=jobs, pace=HASTY)
+        with home.connection() as connection:
+            told = connection.execute("SELECT kind, severity, message FROM leadgate.events").fetchall()
+        assert len(told) == (2 if quarter == 3 else 1)
+    assert told[0][:2] == ("job failed", "yellow")
+    assert told[0][2].startswith("checks has failed 4 times")
+    assert told[0][2].endswith("ValueError: the kettle is empty")
+
+
 def test_refused_is_not_failed(home: Home, marks: Marks) -> None:
     """No version answers yet, say: nothing is wrong, nothing is tried again, and the sentence is there."""
     runs = work(home, once=True, jobs=chores(marks, ["checks:refuse"]), pace=HASTY)

@@ -296,6 +296,9 @@ def _close(folder: Path, played: _Played) -> None:
     console.print(f"Look around: {where.format('performance')}   {where.format('models list')}", markup=False)
     console.print(f"Keep it running: .venv/bin/{where.format('up')}", markup=False)
     console.print("   then http://127.0.0.1:8000/docs (try /predict), /health/ready, /metrics", markup=False)
+    console.print(
+        f"Beside it, checks, alerts and rollouts by themselves: .venv/bin/{where.format('worker')}", markup=False
+    )
 
 
 def _ended(told: Told) -> str:

@@ -22,7 +22,8 @@ from leadgate.app.schedule import last_due, next_due
 from leadgate.app.wire import Home
 from leadgate.errors import LeadgateError, RefusedError
 from leadgate.storage.postgres.jobs import bring_forward, ensure_queue, sync_connector
-from leadgate.storage.postgres.runs import Run
+from leadgate.storage.postgres.rollouts import add_event
+from leadgate.storage.postgres.runs import Run, failures
 
 log = logging.getLogger("leadgate.worker")
 
@@ -74,7 +75,7 @@ def make_app(home: Home, way: BaseConnector, jobs: Sequence[Job], pace: Pace, en
             lock=f"{home.project.name}.{job.name}",
             retry=BackOff(pace=pace),
         )
-        as_task(_task(home, job, ended))
+        as_task(_task(home, job, pace, ended))
     return app
 
 
@@ -150,7 +151,7 @@ def _defer(home: Home, job: Job) -> None:
         app.tasks[task_of(job)].defer(timestamp=int(time.time()))
 
 
-def _task(home: Home, job: Job, ended: Callable[[Run], None]) -> Callable[..., None]:
+def _task(home: Home, job: Job, pace: Pace, ended: Callable[[Run], None]) -> Callable[..., None]:
     def task(timestamp: int) -> None:
         del timestamp
         try:
@@ -161,9 +162,25 @@ def _task(home: Home, job: Job, ended: Callable[[Run], None]) -> Callable[..., N
         ended(run)
         _tell(run)
         if run.result == "failed":
+            _tell_people(home, run, after=pace.retries + 1)
             raise RunFailedError(run.sentence)
 
     return task
+
+
+def _tell_people(home: Home, run: Run, *, after: int) -> None:
+    """Leave an event, once, when a job has failed as often as it is tried: nobody reads a list of jobs each day."""
+    with home.connection() as connection:
+        if failures(connection, home.project.name).get(run.job) == after:
+            add_event(
+                connection,
+                at=home.clock(),
+                kind="job failed",
+                severity="yellow",
+                subject=f"job {run.job} of {home.project.name}",
+                message=f"{run.job} has failed {after} times, see `leadgate jobs show {run.job}`: {run.sentence}",
+                details={"job": run.job, "job_run_id": run.job_run_id},
+            )
 
 
 def _tell(run: Run) -> None:
