@@ -34,6 +34,7 @@ SHELL = {
     "rollout/controller.py",
     "rollout/moving.py",
     "rollout/reading.py",
+    "scoring/alerted.py",
     "scoring/api.py",
     "scoring/drainer.py",
     "scoring/folding.py",

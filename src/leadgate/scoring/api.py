@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from leadgate import __version__
 from leadgate.records import Contact, Outcome, Prediction
 from leadgate.scoring import openapi
+from leadgate.scoring.alerted import add_alerts
 from leadgate.scoring.answering import answer
 from leadgate.scoring.contract import (
     Answers,
@@ -47,7 +48,7 @@ class App:
     """The ASGI application of a worker."""
 
     def __init__(self, service: Service, lifespan: Lifespan | None = None, desk: Desk | None = None) -> None:
-        """``lifespan`` runs around the service's life, in the event loop; without a desk: no /rollouts, /diagnosis."""
+        """``lifespan`` runs around the service's life, in the event loop; without a desk nothing is operated."""
         self._predict = Predict(service)
         self._others: ASGIApp = Watched(_create(service, lifespan, desk), service)
 
@@ -83,6 +84,7 @@ def _create(service: Service, lifespan: Lifespan | None, desk: Desk | None) -> F
     if desk is not None:
         add_rollouts(app, desk)
         add_diagnosis(app, desk)
+        add_alerts(app, desk)
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:

@@ -55,6 +55,11 @@ class Desk:
         command = ["diagnose", f"--project={self.project}", "--json", *arguments]
         return await self._in_turn(command, None, 409, fine=_JUDGED)
 
+    async def alerts(self, verb: str, *arguments: str, by: str | None = None) -> bytes:
+        """What ``leadgate alerts VERB`` says, as JSON. Raises as ``ask`` does."""
+        command = ["alerts", verb, f"--project={self.project}", "--json", *arguments]
+        return await self._in_turn(command, by, 409)
+
     async def _in_turn(
         self, command: Sequence[str], by: str | None, if_refused: int, fine: Sequence[int] = (0, _MOVED_BACK)
     ) -> bytes:

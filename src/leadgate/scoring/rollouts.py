@@ -98,7 +98,7 @@ def _add_looks(app: FastAPI, desk: Desk) -> None:
             responses=openapi.responses("Told", 404, 422, 503),
             response_class=Response,
             name=path,
-            openapi_extra=_numbers_in(path),
+            openapi_extra=numbers_in(path),
         )
         async def looked(request: Request) -> Response:
             return _json(await desk.ask(*arguments(request), if_refused=404))
@@ -111,7 +111,7 @@ def _add_looks(app: FastAPI, desk: Desk) -> None:
     look(
         f"{UNDER}/{{rollout_id}}/evidence/{{evidence_id}}",
         "What an act rested on, whole",
-        lambda r: ["history", *_which(r), f"--evidence={_number(r, 'evidence_id')}"],
+        lambda r: ["history", *_which(r), f"--evidence={number_of(r, 'evidence_id')}"],
     )
 
 
@@ -128,20 +128,20 @@ def _add_start(app: FastAPI, desk: Desk) -> None:
         given = decode_as(Start, await request.body())
         library = ["--allow-library"] if given.allow_library else []
         said = ["start", *library, *_comment(given.comment), "--", given.version]
-        return _json(await desk.ask(*said, by=_actor(request, given.by)))
+        return _json(await desk.ask(*said, by=actor_of(request, given.by)))
 
     @app.post(
         f"{UNDER}/{{rollout_id}}/postmortem",
         summary="Close the post-mortem of a rollout that was rolled back",
         tags=["rollouts"],
-        openapi_extra={**openapi.request_body("PostMortemIn"), **_numbers_in(f"{UNDER}/{{rollout_id}}")},
+        openapi_extra={**openapi.request_body("PostMortemIn"), **numbers_in(f"{UNDER}/{{rollout_id}}")},
         responses=openapi.responses("Told", 400, 409, 422, 503),
         response_class=Response,
     )
     async def postmortem(request: Request) -> Response:
         which, given = _which(request), decode_as(PostMortemIn, await request.body())
         said = ["postmortem", *which, f"--findings={given.findings}"]
-        return _json(await desk.ask(*said, by=_actor(request, given.by)))
+        return _json(await desk.ask(*said, by=actor_of(request, given.by)))
 
 
 _ACTS: tuple[tuple[str, type[Act] | type[Reasoned], str], ...] = (
@@ -176,14 +176,14 @@ def _add_act(app: FastAPI, desk: Desk, name: str, kind: type[Act] | type[Reasone
             said.append(f"--days={given.days}")
         if isinstance(given, RollBack) and given.gradual:
             said.append("--gradual")
-        return _json(await desk.ask(*said, by=_actor(request, given.by)))
+        return _json(await desk.ask(*said, by=actor_of(request, given.by)))
 
 
 def _comment(comment: str | None) -> list[str]:
     return [] if comment is None else [f"--comment={comment}"]
 
 
-def _actor(request: Request, by: str | None) -> str | None:
+def actor_of(request: Request, by: str | None) -> str | None:
     """Who acts. Raises BadRequestError for a caller with a key who says to be somebody."""
     name: str | None = request.state.caller_name
     if name is not None and by is not None:
@@ -192,17 +192,19 @@ def _actor(request: Request, by: str | None) -> str | None:
 
 
 def _which(request: Request) -> list[str]:
-    return [f"--rollout={_number(request, 'rollout_id')}"]
+    return [f"--rollout={number_of(request, 'rollout_id')}"]
 
 
-def _number(request: Request, name: str) -> int:
+def number_of(request: Request, name: str) -> int:
+    """A whole number of the path. Raises BadRequestError."""
     text = request.path_params[name]
     if not (text.isascii() and text.isdigit() and len(text) <= 15):  # noqa: PLR2004  # digits that a bigint holds
         raise BadRequestError(f"The {name.replace('_', ' ')} is a whole number.", name)
     return int(text)
 
 
-def _numbers_in(path: str) -> dict[str, Any]:
+def numbers_in(path: str) -> dict[str, Any]:
+    """The whole numbers of a path, for the OpenAPI page."""
     names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
     schema = {"type": "integer", "minimum": 1, "maximum": 10**15 - 1}
     found = [{"name": name, "in": "path", "required": True, "schema": schema} for name in names]

@@ -7,7 +7,7 @@ import uuid_utils
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from leadgate.scoring import rollouts
+from leadgate.scoring import alerted, rollouts
 from leadgate.scoring.contract import BadRequestError
 from leadgate.scoring.keys import Scope as KeyScope
 from leadgate.scoring.predict import DisconnectedError, problem_headers, read_body, read_head
@@ -32,6 +32,8 @@ def scope_of(method: str, path: str) -> KeyScope:
     """What a key must allow."""
     if path == rollouts.UNDER or path.startswith(f"{rollouts.UNDER}/"):
         return rollouts.scope_of(method, path)
+    if path.startswith(f"{alerted.UNDER}/"):
+        return alerted.scope_of(method)
     return _SCOPES.get(path, "read")
 
 

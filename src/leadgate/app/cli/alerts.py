@@ -77,14 +77,19 @@ def ack(
     comment: Annotated[str, typer.Option(help="What is being done; kept with the alert.")],
     project: ProjectDir = HERE,
     by: Annotated[str | None, typer.Option(help="Who takes care of it.", show_default="you")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Take alerts into care: nobody is reminded of them any more, unless they become worse."""
     from leadgate.app.alerting import acknowledge_alert  # noqa: PLC0415
 
     home = open_home(project)
-    for alert_id in alert_ids:
-        alert = acknowledge_alert(home, alert_id, comment=comment, by=by)
-        console.print(f"Alert {alert_id} ({alert.check}) is acknowledged by {alert.acknowledged_by}.", markup=False)
+    done = [acknowledge_alert(home, alert_id, comment=comment, by=by) for alert_id in alert_ids]
+    if as_json:
+        print_json(done)
+        return
+    for alert in done:
+        said = f"Alert {alert.alert_id} ({alert.check}) is acknowledged by {alert.acknowledged_by}."
+        console.print(said, markup=False)
 
 
 @app.command()

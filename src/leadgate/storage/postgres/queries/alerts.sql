@@ -158,7 +158,7 @@ WHERE message_no = %(message_no)s AND state = 'waiting'
 
 -- mark_failed
 UPDATE leadgate.alert_messages
-SET state = CASE WHEN %(dead)s THEN 'dead' ELSE 'waiting' END, settled_at = CASE WHEN %(dead)s THEN %(now)s END,
+SET state = CASE WHEN %(dead)s THEN 'dead' ELSE 'waiting' END, settled_at = CASE WHEN %(dead)s THEN %(now)s::timestamptz END,
     due_at = %(due_at)s, claim = NULL, claimed_until = NULL, last_error = %(error)s
 WHERE message_no = %(message_no)s AND claim = %(claim)s AND state = 'waiting'
 
