@@ -64,12 +64,12 @@ class Layout:
         return {name: frozenset(sorted(self.known[name])[:_SEGMENT_VALUES]) for name in self.segments}
 
     @cached_property
-    def decode(self) -> Callable[[bytes], list[Any]]:
-        """Decodes a JSON array of leads to rows, of which ``columns`` takes the features."""
+    def decode(self) -> Callable[[bytes], Any]:
+        """Decodes the JSON object of a lead to a row, of which ``columns`` takes the features."""
         fields = [(f"f{i}", Any, None) for i in range(len(self.names))]
         named = {f"f{i}": name for i, name in enumerate(self.names)}
         row = msgspec.defstruct("Row", fields, rename=named, gc=False)
-        return msgspec.json.Decoder(list[row]).decode  # type: ignore[valid-type]
+        return msgspec.json.Decoder(row).decode
 
     @cached_property
     def columns(self) -> dict[str, Callable[[Any], FeatureValue]]:
