@@ -182,8 +182,8 @@ def _has_values(rows: DriftRows, name: str) -> bool:
 def _evidently() -> Any:
     """Evidently, without which this report cannot be."""
     try:
-        import evidently  # noqa: PLC0415
-        import evidently.presets  # noqa: PLC0415
+        import evidently  # type: ignore[import-not-found]  # noqa: PLC0415  # an extra
+        import evidently.presets  # type: ignore[import-not-found]  # noqa: PLC0415
     except ImportError as error:
         raise RefusedError(
             f"This report needs Evidently, which is not here or does not fit what is ({error}); {INSTALL} brings it, "
