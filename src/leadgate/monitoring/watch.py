@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import uuid_utils
 
+from leadgate.leads.adding import total_of
 from leadgate.leads.baselines import Baseline, baseline_from_bytes
 from leadgate.leads.layout import NO_LAYOUT, SCORE_EDGES
 from leadgate.leads.monitoring_rules import MonitoringRules
-from leadgate.leads.profile_bytes import profile_from_bytes, scored_until
-from leadgate.leads.profiles import Moments, Profile, add_moments, add_profiles
+from leadgate.leads.profile_bytes import scored_until
+from leadgate.leads.profiles import Moments, Profile, add_moments
 from leadgate.leads.project import Project
 from leadgate.monitoring.business import Ratings, Won
 from leadgate.monitoring.findings import CheckRun, Finding
@@ -88,15 +89,15 @@ def gather(connection: Connection, project: Project, now: datetime) -> Seen:
     """What is known at ``now``: profiles, matured outcomes, arrivals, measurements, ratings."""
     rules = project.monitoring
     window = timedelta(days=rules.window_days)
-    won, before = _amounts(connection, project, now)
+    present, before = (_bins_between(connection, project, now, None, periods_ago=ago) for ago in (0, 1))
     figures = rating_figures(connection, model_name=project.name, since=now - timedelta(days=28), until=now)
     return Seen(
         now=now,
         days=rules.window_days,
         sides=_sides(connection, project, present_route(connection, project.name), now),
-        matured=_matured(_bins(connection, project, now, None)),
-        won=won,
-        won_before=before,
+        matured=_matured(present),
+        won=_won(present),
+        won_before=_won(before),
         arrivals=_arrivals(connection, project, window, now),
         service=_service(connection, project.name, rules, now),
         ratings=Ratings(count=figures.count, mean=figures.mean, deviation=figures.deviation),
@@ -118,12 +119,8 @@ def profile_of(
 ) -> Profile | None:
     """The sum of a version's hours; None without any. Without a baseline it has scores and latencies alone."""
     layout, digest = (NO_LAYOUT, "") if baseline is None else (baseline.layout, baseline.layout.digest)
-    found: Profile | None = None
-    for part in parts_between(connection, model_name, since=since, until=until, version=version):
-        if part.layout == digest:
-            profile = profile_from_bytes(part.payload, layout)
-            found = profile if found is None else add_profiles(layout, found, profile)
-    return found
+    parts = parts_between(connection, model_name, since=since, until=until, version=version)
+    return total_of(layout, (part.payload for part in parts if part.layout == digest))
 
 
 def _sides(connection: Connection, project: Project, route: Route | None, now: datetime) -> list[Side]:
@@ -142,18 +139,14 @@ def _side(connection: Connection, project: Project, arm: str, version: str, now:
         version=version,
         baseline=baseline,
         profile=profile_of(connection, project.name, version, baseline, since=since, until=now),
-        matured=_matured(_bins(connection, project, now, version)),
+        matured=_matured(_bins_between(connection, project, now, version, periods_ago=0)),
     )
-
-
-def _bins(connection: Connection, project: Project, now: datetime, version: str | None) -> list[ScoredBin]:
-    """The leads scored in the last ``matured_days`` that have matured."""
-    return _bins_between(connection, project, now, version, periods_ago=0)
 
 
 def _bins_between(
     connection: Connection, project: Project, now: datetime, version: str | None, *, periods_ago: int
 ) -> list[ScoredBin]:
+    """The leads scored in the last ``matured_days`` that have matured, or in as many days before."""
     span, window = timedelta(days=project.monitoring.matured_days), timedelta(days=project.outcomes.window_days)
     until = now - window - periods_ago * span
     return matured_scores(
@@ -175,13 +168,8 @@ def _matured(bins: Sequence[ScoredBin]) -> Matured:
     return Matured(won=won, lost=lost)
 
 
-def _amounts(connection: Connection, project: Project, now: datetime) -> tuple[Won, Won]:
-    """What the matured conversions of the present span and of the one before paid and took."""
-    spans = [_bins_between(connection, project, now, None, periods_ago=ago) for ago in (0, 1)]
-    return _won(spans[0]), _won(spans[1])
-
-
 def _won(bins: Sequence[ScoredBin]) -> Won:
+    """What the matured conversions paid and took."""
     deals, days = Moments(), Moments()
     for found in bins:
         if found.won:
