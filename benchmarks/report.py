@@ -59,8 +59,13 @@ def _write(name: str, title: str, rows: Sequence[Row], notes: Sequence[str], tab
         "notes": list(notes),
     }
     (FOLDER / f"{name}.json").write_text(json.dumps(facts, indent=2) + "\n")
-    text = [f"# {title}", "", f"`make bench-{name}`", "", *table, "", *(f"- {note}" for note in notes)]
+    text = [f"# {title}", "", f"`make bench-{name}`", "", *table, "", *map(_line, notes)]
     (FOLDER / f"{name}.md").write_text("\n".join(text).rstrip() + "\n")
+
+
+def _line(note: str) -> str:
+    """A note as a line of a list; lines of a table and pictures are none."""
+    return note if not note.strip() or note.lstrip().startswith(("|", "![")) else f"- {note}"
 
 
 def _table(rows: Sequence[Row]) -> list[str]:
