@@ -1,9 +1,9 @@
 """Which cause `leadgate diagnose` names first when one is provoked: each of the plan's, and some more.
 
-``python benchmarks/diagnosis.py``; QUICK=1 for one run of the plan's causes. A run has a world, a model, a strength and a
-duration of its own, all drawn from its seed: the champion is trained on that world's history and answers 43 healthy days
-of it through the real path; then one thing goes wrong on a copy of the database, and `diagnose` says what. The rules
-know nothing of the simulator's knobs, and were written with other seeds than these.
+``python benchmarks/diagnosis.py``; QUICK=1 for one run of the plan's causes. A run has a world, a model, a strength and
+a duration of its own, all drawn from its seed: the champion is trained on that world's history and answers 43 healthy
+days of it through the real path; then one thing goes wrong on a copy of the database, and `diagnose` says what. The
+rules know nothing of the simulator's knobs, and were written with other seeds than these.
 """
 
 import os
@@ -122,7 +122,7 @@ def _notes(said: Sequence[Said], wrong: Sequence[Said]) -> list[str]:
         f"{RUNS} runs a cause, seeds {FIRST_SEED} to {FIRST_SEED + RUNS - 1}, one world and one model a seed.",
         "The rules were written with seeds below 400, and were not changed after these were played.",
         "150 to 280 leads a day; base rate, team, strength and duration of the cause are drawn as well.",
-        "Model drift moves at least 0.75 of the truth, for four weeks or more (a range narrowed with those former seeds).",
+        "Model drift moves at least 0.75 of the truth, for four weeks or more (narrowed with the former seeds).",
         "A sales process is new for 8 to 25 days where contacts tell it, for 24 to 31 where outcomes do (the same).",
         "Rows without a bar are causes that the plan does not list.",
         f"Named as no more than possible: {sum(s.confidence == 'possible' for s in said)} of {len(said)}.",
