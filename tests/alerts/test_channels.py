@@ -152,7 +152,7 @@ def test_pagerduty_closes_the_incident_that_it_opened(monkeypatch: pytest.Monkey
             assert channel.send(message(kind)).taken
         assert [body["event_action"] for body in pager.taken] == ["trigger", "trigger", "resolve"]
         assert {body["dedup_key"] for body in pager.taken} == {"lead-scoring: model"}
-        assert [body.get("payload", {}).get("severity") for body in pager.taken] == ["critical", "info", None]
+        assert [body.get("payload", {}).get("severity") for body in pager.taken] == ["critical", "critical", None]
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,7 @@ def test_an_incident_is_over_with_its_last_alert(scene: Scene, told: Party) -> N
         "partly resolved: feature drift",
         "resolved: feature drift",
     ]
-    assert [body["type"] for body in told.taken] == ["failure", "info", "success"]
+    assert [body["type"] for body in told.taken] == ["failure", "failure", "success"]
     assert len({body["thread"] for body in told.taken}) == 1
 
 

@@ -24,6 +24,7 @@ from workshop import simulated_file
 EXAMPLES = 60
 ACTS = 4
 """Examples of what is done by a command in a process of its own, which takes two seconds."""
+COMMANDS = ("/rollouts", "/diagnosis", "/alerts")
 
 CHECKS = [
     not_a_server_error,
@@ -57,7 +58,7 @@ def test_every_answer_is_as_described(client: httpx.Client) -> None:
         tried.append(f"{operation.method.upper()} {operation.path}")
 
         @settings(
-            max_examples=ACTS if operation.path.startswith("/rollouts") else EXAMPLES,
+            max_examples=ACTS if operation.path.startswith(COMMANDS) else EXAMPLES,
             deadline=None,
             suppress_health_check=list(HealthCheck),
             database=None,
@@ -68,4 +69,11 @@ def test_every_answer_is_as_described(client: httpx.Client) -> None:
             case.call_and_validate(checks=CHECKS)
 
         check()
-    assert {"POST /predict", "POST /predict/batch", "POST /outcomes", "GET /metrics", "POST /rollouts"} < set(tried)
+    assert {
+        "POST /predict",
+        "POST /predict/batch",
+        "POST /outcomes",
+        "GET /metrics",
+        "POST /rollouts",
+        "GET /alerts",
+    } < set(tried)

@@ -65,8 +65,8 @@ def with_id(text: Text, message_id: str) -> str:
 
 
 def level_word(severity: str, kind: str) -> Level:
-    """The level by which a message is shown: one that ends an alarm is green."""
-    if kind in OVER or severity not in ("yellow", "red"):
+    """The level by which a message is shown: green where nothing of its cause is out any more."""
+    if kind == "resolved" or severity not in ("yellow", "red"):
         return "green"
     return "red" if severity == "red" else "yellow"
 

@@ -21,7 +21,7 @@ class Telling:
     kind: Kind
     cause: str
     severity: Severity
-    """The most urgent of its alerts; red where several metrics are out at once."""
+    """The most urgent of its alerts; red where several metrics are out. Where a part is over, of what is left."""
     alerts: tuple[Alert, ...]
     """The most urgent first."""
     following: tuple[Alert, ...] = ()
@@ -98,7 +98,7 @@ def _resolved(cause: str, alerts: Sequence[Alert]) -> Telling | None:
     return Telling(
         kind="partly_resolved" if still else "resolved",
         cause=cause,
-        severity=of[0].severity,
+        severity=_by_urgency(still or over)[0].severity,
         alerts=of,
         following=_by_urgency(still),
     )

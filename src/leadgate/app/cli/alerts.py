@@ -53,6 +53,7 @@ def list_(
         print_table(f"Alerts of {home.project.name}", columns, [_row(item) for item in found], numbers="r")
     else:
         console.print("No alert is open.")
+    _warn_of_lost(undelivered(home))
 
 
 @app.command()
@@ -268,9 +269,17 @@ def _show_messages(home: Home, found: "Sequence[Message]", *, as_json: bool) -> 
         console.print("Every message has arrived.")
         return
     print_table(f"Messages of {home.project.name} that have not arrived", *_message_table(found), numbers="    r")
+    _warn_of_lost(found)
+
+
+def _warn_of_lost(found: "Sequence[Message]") -> None:
     dead = sum(message.state == "dead" for message in found)
     if dead:
-        console.print(f"{dead} were given up; `leadgate alerts retry` tries them again.")
+        console.print(
+            f"{dead} messages were given up (`leadgate alerts list --undelivered`); `leadgate alerts retry` tries them "
+            "again.",
+            soft_wrap=True,
+        )
 
 
 def _message_table(found: "Sequence[Message]") -> tuple[list[str], list[tuple[object, ...]]]:
