@@ -85,7 +85,7 @@ def test_a_crm_loses_what_it_does_not_send() -> None:
     for lost in (0.0, 0.4, 1.0):
         kept = reported(Faults(begins=NOON, unreported=lost), rows, "at", np.random.default_rng(4))
         assert (kept["at"] < NOON).sum() == N / 2
-        assert (kept["at"] >= NOON).sum() / (N / 2) == pytest.approx(1 - lost, abs=0.04)
+        assert float((kept["at"] >= NOON).sum()) / (N / 2) == pytest.approx(1 - lost, abs=0.04)
 
 
 def test_without_faults_nothing_is_touched() -> None:
