@@ -4,8 +4,9 @@ import asyncio
 import email
 import email.policy
 import logging
+import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from email.message import EmailMessage
@@ -14,6 +15,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from apprise.plugins import pagerduty
+from apprise.plugins.email.base import NotifyEmail
 from apprise.plugins.slack import NotifySlack
 from said import NOON, party
 from saying import Scene
@@ -153,6 +155,51 @@ def test_pagerduty_closes_the_incident_that_it_opened(monkeypatch: pytest.Monkey
         assert [body["event_action"] for body in pager.taken] == ["trigger", "trigger", "resolve"]
         assert {body["dedup_key"] for body in pager.taken} == {"lead-scoring: model"}
         assert [body.get("payload", {}).get("severity") for body in pager.taken] == ["critical", "critical", None]
+
+
+def ids(texts: Sequence[str]) -> list[str]:
+    """The ids of messages, in the order in which they came."""
+    return [found for text in texts for found in re.findall(r"message ([0-9a-f-]{36})", text)[:1]]
+
+
+def test_slack_mail_and_webhook_in_trouble_lose_nothing(
+    scene: Scene, mailbox: tuple[Mailbox, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All three fail, hang and ask for patience, each in its own way, while alerts come and go.
+
+    Each message reaches each of them; twice only where its answer was lost; those of an alert in their order.
+    """
+    box, url = mailbox
+    box.answers = ["451 busy", "250 OK", "hang", "421 closing", "250 OK"]
+    with (
+        party(429, 200, "drop", 500, "hang", 200, retry_after="60") as slack,
+        party("hang", 503, 200, 429, 200, "drop", 200, retry_after="30") as hook,
+    ):
+        monkeypatch.setattr(NotifySlack, "webhook_url", slack.url.replace("json://", "http://"))
+        for kind in (NotifySlack, NotifyEmail):  # their pace would make the test slow
+            monkeypatch.setattr(kind, "request_rate_per_sec", 0)
+        scene.told_by(chat=SLACK, mail=url, hook=hook.url)
+        scene.rule(timeout_s=0.5)
+        for said in ("red", "green", "green", "red", "green", "green"):
+            scene.say({"error rate": said, "AUC": said})
+            scene.deliver()
+        for _ in range(8):
+            scene.deliver(later=2 * HOUR)
+        written = scene.rows("SELECT channel, message_id::text, about FROM leadgate.alert_messages ORDER BY message_no")
+        came = {
+            "chat": ids([str(body) for body in slack.taken]),
+            "hook": ids([str(body) for body in hook.taken]),
+            "mail": [str(mail["X-Leadgate-Message"]) for mail in box.mails],
+        }
+        assert scene.rows("SELECT DISTINCT state FROM leadgate.alert_messages") == [("delivered",)]
+        for channel, lost in (("chat", 1), ("hook", 1), ("mail", 0)):
+            mine = [number for name, number, _ in written if name == channel]
+            assert len(mine) == 8
+            assert set(came[channel]) == set(mine)
+            assert len(came[channel]) == len(mine) + lost
+            for alert in {about for _, _, many in written for about in many}:
+                order = [number for name, number, many in written if name == channel and alert in many]
+                assert [number for number in dict.fromkeys(came[channel]) if number in order] == order
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _SCHEMES = "slack://, mailto://, workflows:// (Teams), pagerduty://, json:// (webhook), https://hooks.slack.com/..."
 
+_PACE_S = 1.2
+"""Between two messages of a channel at most: what Slack asks for. Apprise's own 5.5 s would make a few mails a run."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sent:
@@ -55,6 +58,7 @@ class Channel:
         self._plugin = _plugin_of(name, url)
         self._plugin.socket_connect_timeout = min(self._plugin.socket_connect_timeout, timeout_s)
         self._plugin.socket_read_timeout = timeout_s
+        self._plugin.request_rate_per_sec = min(self._plugin.request_rate_per_sec, _PACE_S)
 
     @property
     def shown(self) -> str:
