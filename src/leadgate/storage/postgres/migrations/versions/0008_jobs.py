@@ -99,10 +99,9 @@ def _let_evidence_be_thinned() -> None:
                 FROM leadgate.audit_log
                 WHERE starts_with(act, 'rollout.')
             )
-            DELETE FROM leadgate.rollout_evidence e
-            USING held
-            WHERE e.evidence_id = held.evidence_id
-              AND NOT EXISTS (SELECT FROM kept WHERE kept.evidence_id = e.evidence_id);
+            -- EXCEPT, for it sorts or hashes whatever the planner believes of the sizes.
+            DELETE FROM leadgate.rollout_evidence
+            WHERE evidence_id IN (SELECT evidence_id FROM held EXCEPT SELECT evidence_id FROM kept);
             GET DIAGNOSTICS gone = ROW_COUNT;
             PERFORM set_config('leadgate.thinning', 'off', true);
             RETURN gone;
