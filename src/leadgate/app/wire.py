@@ -107,6 +107,8 @@ class Home:
 
         # The first contact with MLflow's tables would otherwise be told in twenty lines of migration log.
         os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
+        # Where tqdm is installed, each card that is read would have a bar of its own.
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         tracking = self.settings.tracking_uri or tracking_uri(self.database_url)
         artifacts = self.settings.artifacts_uri or (self.state / "models").resolve().as_uri()
         return Registry(
