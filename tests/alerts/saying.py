@@ -11,7 +11,7 @@ from said import NOON, QUARTER, say
 
 from leadgate.app.alerting import deliver_alerts, update_alerts
 from leadgate.app.settings import Settings
-from leadgate.app.wire import Home
+from leadgate.app.wire import CONFIG, Home
 from leadgate.leads.alert_rules import AlertRules
 
 Said = Mapping[str | tuple[str, str], str] | Mapping[str, str] | Mapping[tuple[str, str], str]
@@ -77,3 +77,9 @@ def _clocked(home: Home, scene: Scene) -> Home:
     clocked = home.on(lambda: scene.now)
     clocked.__dict__["project"] = home.__dict__["project"]
     return clocked
+
+
+def scene_in(folder: Path, url: str) -> Scene:
+    """A project with no channel."""
+    (folder / CONFIG).write_text(YAML)
+    return Scene(folder, url)

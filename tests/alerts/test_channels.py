@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from email.message import EmailMessage
+from pathlib import Path
 
 import pytest
 from aiosmtpd.controller import Controller
@@ -18,7 +19,7 @@ from apprise.plugins import pagerduty
 from apprise.plugins.email.base import NotifyEmail
 from apprise.plugins.slack import NotifySlack
 from said import NOON, party
-from saying import Scene
+from saying import Scene, scene_in
 
 from leadgate.alerts.channels import Channel, _seconds
 from leadgate.alerts.messages import Text, with_id
@@ -71,6 +72,12 @@ class Mailbox:
             assert isinstance(envelope.content, bytes)
             self.mails.append(email.message_from_bytes(envelope.content, policy=email.policy.default))
         return answer
+
+
+@pytest.fixture
+def scene(tmp_path: Path, database: str) -> Scene:
+    """A project with no channel."""
+    return scene_in(tmp_path, database)
 
 
 @pytest.fixture

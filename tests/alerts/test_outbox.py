@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import timedelta
@@ -13,7 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from said import Party, party, titles, wait_until
-from saying import YAML, Scene
+from saying import YAML, Scene, scene_in
 
 from leadgate.app.alerting import deliver_alerts, retry, undelivered, update_alerts
 from leadgate.app.wire import CONFIG
@@ -21,6 +22,19 @@ from leadgate.storage.postgres.rollouts import add_event
 
 HOUR = timedelta(hours=1)
 CHECKS = ("error rate", "AUC", "conversion", "freshness", "feature drift")
+
+
+@pytest.fixture
+def scene(tmp_path: Path, database: str) -> Scene:
+    """A project with no channel."""
+    return scene_in(tmp_path, database)
+
+
+@pytest.fixture
+def webhook() -> Iterator[Party]:
+    """It takes everything."""
+    with party() as told:
+        yield told
 
 
 def told_everything(scene: Scene, bodies: list[dict[str, str]]) -> None:

@@ -1,16 +1,31 @@
 """Alerts through the database: what checks say, and what people are told of it."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
-from said import Party, titles
-from saying import Scene
+from said import Party, party, titles
+from saying import Scene, scene_in
 
 from leadgate.app.alerting import acknowledge_alert, silence, unsilence, update_alerts
 from leadgate.leads.alert_rules import AlertRules
 
 HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def scene(tmp_path: Path, database: str) -> Scene:
+    """A project with no channel."""
+    return scene_in(tmp_path, database)
+
+
+@pytest.fixture
+def webhook() -> Iterator[Party]:
+    """It takes everything."""
+    with party() as told:
+        yield told
 
 
 @pytest.fixture
