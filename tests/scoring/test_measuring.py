@@ -18,6 +18,7 @@ from leadgate.records import Route
 from leadgate.rollout.routing import bucket
 from leadgate.scoring.answering import live_of
 from leadgate.scoring.measuring import Recorder
+from leadgate.stats.latency import quantile_of
 from leadgate.storage.postgres.measurements import Measurement, ServiceUse, add_measurement, service_use
 from serviced import NOW, Served, full_route, serve, shared_route
 
@@ -260,3 +261,27 @@ def wait_for(made: Recorder) -> None:
     while made._thread is not None and made._thread.is_alive():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_workers_of_two_releases_are_counted_together(database: str) -> None:
+    """A release that counts into other buckets hides nobody: half the answers took 2 ms at most, nine in ten 4 ms."""
+    old = Measurement(
+        model_name="lead-scoring",
+        service="s",
+        worker="0",
+        since=NOW,
+        until=NOW + timedelta(minutes=1),
+        requests=10,
+        failures=0,
+        busy_s=0.5,
+        peak_memory_bytes=1,
+        latencies={"champion": [(0.002, 5), (0.004, 4), (None, 1)]},
+    )
+    new = replace(old, worker="1", latencies={"champion": [(0.001, 5), (0.003, 4), (None, 1)]})
+    with psycopg.connect(database) as connection:
+        add_measurement(connection, old)
+        add_measurement(connection, new)
+    use = measured(database)
+    assert use.edges == (0.001, 0.002, 0.003, 0.004)
+    assert use.latencies == {"champion": (5, 5, 4, 4, 2)}
+    assert [quantile_of(use.latencies["champion"], use.edges, q) for q in (0.5, 0.9)] == [0.002, 0.004]

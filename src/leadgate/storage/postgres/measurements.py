@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from math import inf
 
 from psycopg.types.json import Jsonb
 
@@ -108,13 +109,15 @@ def service_use(connection: Connection, *, model_name: str, since: datetime, unt
 def _latencies(
     connection: Connection, span: Mapping[str, object]
 ) -> tuple[tuple[float, ...], dict[str, tuple[int, ...]]]:
-    edges: dict[str, list[float | None]] = {}
-    counts: dict[str, list[int]] = {}
-    for variant, _, edge, count in connection.execute(statement("measurements", "latencies"), span).fetchall():
-        edges.setdefault(variant, []).append(edge)
-        counts.setdefault(variant, []).append(count)
-    known = next(iter(edges.values()), [None])
-    return tuple(edge for edge in known if edge is not None), {name: tuple(found) for name, found in counts.items()}
+    """All edges that any worker counted by, and each variant's counts in their order; the last lies above them.
+
+    A count stays at the upper edge that it was made with, so a quantile is an upper bound whatever edges are mixed.
+    """
+    found: dict[str, dict[float, int]] = {}
+    for variant, edge, count in connection.execute(statement("measurements", "latencies"), span).fetchall():
+        found.setdefault(variant, {})[inf if edge is None else edge] = count
+    edges = sorted({edge for counts in found.values() for edge in counts if edge != inf})
+    return tuple(edges), {name: tuple(counts.get(edge, 0) for edge in (*edges, inf)) for name, counts in found.items()}
 
 
 def _leads_by_variant(connection: Connection, span: Mapping[str, object]) -> dict[str, dict[str, int]]:

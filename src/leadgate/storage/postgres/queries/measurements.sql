@@ -14,13 +14,13 @@ FROM leadgate.service_measurements
 WHERE model_name = %(model_name)s AND until > %(since)s AND until <= %(until)s
 
 -- latencies
-SELECT variant.key, bucket.ordinality, (bucket.value -> 0)::double precision, sum((bucket.value -> 1)::bigint)::bigint
+-- By upper edge, not by place: workers of two releases may have counted into other buckets. Null is above every edge.
+SELECT variant.key, (bucket.value -> 0)::double precision, sum((bucket.value -> 1)::bigint)::bigint
 FROM leadgate.service_measurements,
      jsonb_each(latencies) AS variant,
-     jsonb_array_elements(variant.value) WITH ORDINALITY AS bucket
+     jsonb_array_elements(variant.value) AS bucket
 WHERE model_name = %(model_name)s AND until > %(since)s AND until <= %(until)s
-GROUP BY 1, 2, 3
-ORDER BY 1, 2
+GROUP BY 1, 2
 
 -- leads_by_variant
 SELECT side, variant, sum(leads)::bigint
