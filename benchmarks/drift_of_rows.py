@@ -47,7 +47,8 @@ def evidently_python() -> str | None:
             return None
         print(f"Installing Evidently {EVIDENTLY} into {folder}, for comparison only ...")
         venv.create(folder, with_pip=True, clear=True)
-        install = [str(python), "-m", "pip", "install", "--quiet", f"evidently=={EVIDENTLY}"]
+        # It names no upper bound, and does not start with pandas 3.
+        install = [str(python), "-m", "pip", "install", "--quiet", f"evidently=={EVIDENTLY}", "pandas<3"]
         if (ran := subprocess.run(install, capture_output=True, text=True, check=False)).returncode:
             print(ran.stderr[-1_000:])
             return None
