@@ -124,7 +124,7 @@ def matured_scores(
 
 
 def coverage_of(connection: Connection, *, since: datetime, until: datetime) -> tuple[int, int]:
-    """Leads that the CRM reported on in a span, and those of them that were ever scored."""
+    """Leads that the CRM reported on in a span, by outcome or contact, and those of them that were ever scored."""
     row = connection.execute(statement("checks", "coverage"), {"since": since, "until": until}).fetchone()
     return (row[0], row[1]) if row else (0, 0)
 

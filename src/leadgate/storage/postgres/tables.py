@@ -175,6 +175,7 @@ lead_outcomes = Table(
     CheckConstraint("deal_size >= 0", name="deal_size_not_negative"),
     CheckConstraint("days_to_close >= 0", name="days_to_close_not_negative"),
     Index(None, "lead_id", "outcome_id"),
+    Index(None, "recorded_at"),
     comment="append-only: a correction is a new row, the last one recorded counts",
 )
 
@@ -185,6 +186,8 @@ lead_contacts = Table(
     Column("contacted_at", Time, primary_key=True),
     Column("recorded_at", Time, nullable=False),
     Column("source", Text, nullable=False),
+    Index(None, "recorded_at"),
+    Index(None, "contacted_at"),
     comment="append-only: when the sales team was in touch with a lead",
 )
 

@@ -27,11 +27,12 @@ ORDER BY result_id
 -- matured_scores
 -- A lead counts by its first score in the span, with the last outcome that was recorded; see outcomes/matching.py. The
 -- score's bin is that of leads/layout.py: above k / 10,000 and not above (k + 1) / 10,000.
--- Where silence says nothing, only leads with an outcome are sorted: of ten million scores a day that is the most of it.
+-- Where silence says nothing, only leads with an outcome are sorted: of ten million scores a day that is the most of it;
+-- and outcomes that were recorded before the span tell of no score in it (a day is left for clocks that differ).
 WITH last AS MATERIALIZED (
     SELECT DISTINCT ON (lead_id) lead_id, converted, deal_size, days_to_close, outcome_at
     FROM leadgate.lead_outcomes
-    WHERE recorded_at <= %(now)s
+    WHERE recorded_at <= %(now)s AND (%(silence_is_loss)s OR recorded_at >= %(since)s::timestamptz - interval '1 day')
     ORDER BY lead_id, outcome_id DESC
 ),
 scored AS (
@@ -69,16 +70,25 @@ FROM judged
 GROUP BY bin, won
 
 -- coverage
--- Leads with an outcome that was recorded in the span; the last ones suffice.
+-- Leads of which an outcome or a contact was recorded in the span; the last ones of each suffice.
 WITH reported AS (
-    SELECT DISTINCT lead_id
+    SELECT lead_id
     FROM (
         SELECT lead_id
         FROM leadgate.lead_outcomes
         WHERE recorded_at > %(since)s AND recorded_at <= %(until)s
         ORDER BY outcome_id DESC
         LIMIT 20000
-    ) AS latest
+    ) AS latest_outcomes
+    UNION
+    SELECT lead_id
+    FROM (
+        SELECT lead_id
+        FROM leadgate.lead_contacts
+        WHERE recorded_at > %(since)s AND recorded_at <= %(until)s
+        ORDER BY recorded_at DESC
+        LIMIT 20000
+    ) AS latest_contacts
 )
 SELECT count(*),
        count(*) FILTER (
