@@ -37,15 +37,14 @@ class Sorted:
     free: tuple[Alert, ...]
     silenced: tuple[Alert, ...]
     folded: tuple[Alert, ...]
-    """They follow from another alert that is open."""
+    """They follow from another alert that is open and at least as urgent."""
 
 
 def sort_out(alerts: Sequence[Alert], silences: Sequence[Silence], now: datetime) -> Sorted:
     """Part the open alerts. What follows from a silenced alert is as silent as it."""
     alive = [alert for alert in alerts if alert.state != "resolved"]
-    out = {alert.check for alert in alive}
-    folded = [alert for alert in alive if upstream_of(alert.cause, out) is not None]
-    rest = [alert for alert in alive if upstream_of(alert.cause, out) is None]
+    folded = [alert for alert in alive if _follows(alert, alive)]
+    rest = [alert for alert in alive if alert not in folded]
     silenced = [alert for alert in rest if silence_of(alert, silences, now) is not None]
     return Sorted(free=tuple(a for a in rest if a not in silenced), silenced=tuple(silenced), folded=tuple(folded))
 
@@ -65,7 +64,7 @@ def tellings(alerts: Sequence[Alert], silences: Sequence[Silence], rules: AlertR
         for cause in CAUSES
         for telling in (
             _open(cause.name, parted, several, rules, now),
-            _resolved(cause.name, alerts),
+            _resolved(cause.name, alerts, parted),
         )
         if telling is not None
     ]
@@ -89,12 +88,17 @@ def _open(cause: str, parted: Sorted, several: tuple[str, ...], rules: AlertRule
     )
 
 
-def _resolved(cause: str, alerts: Sequence[Alert]) -> Telling | None:
+def _resolved(cause: str, alerts: Sequence[Alert], parted: Sorted) -> Telling | None:
     over = [a for a in alerts if a.cause == cause and a.state == "resolved" and a.told_severity is not None]
     if not over:
         return None
     of = _by_urgency(over)
-    still = [a for a in alerts if a.cause == cause and a.state != "resolved" and a.told_severity is not None]
+    # One that fires now counts too: its message goes into the same incident, which the end of another must not close.
+    still = [
+        a
+        for a in alerts
+        if a.cause == cause and a.state != "resolved" and (a.told_severity is not None or a in parted.free)
+    ]
     return Telling(
         kind="partly_resolved" if still else "resolved",
         cause=cause,
@@ -102,6 +106,12 @@ def _resolved(cause: str, alerts: Sequence[Alert]) -> Telling | None:
         alerts=of,
         following=_by_urgency(still),
     )
+
+
+def _follows(alert: Alert, alive: Sequence[Alert]) -> bool:
+    """Whether an open alert is another's consequence; what is worse than its cause has more to tell than the cause."""
+    out = {other.check for other in alive if URGENCY[other.severity] >= URGENCY[alert.severity]}
+    return upstream_of(alert.cause, out) is not None
 
 
 def _is_news(alert: Alert) -> bool:
