@@ -11,6 +11,7 @@ from saying import Scene, scene_in
 
 from leadgate.app.alerting import acknowledge_alert, silence, unsilence, update_alerts
 from leadgate.leads.alert_rules import AlertRules
+from leadgate.storage.postgres.upkeep import drop_messages
 
 HOUR = timedelta(hours=1)
 
@@ -224,6 +225,45 @@ def test_each_level_has_its_channels_and_the_end_goes_where_the_alarm_went(scene
         taken += scene.deliver()
     assert taken[:2] == ["mail: lead-scoring: yellow: AUC", "pager: lead-scoring: red: AUC"]
     assert sorted(taken[2:]) == ["mail: lead-scoring: resolved: AUC", "pager: lead-scoring: resolved: AUC"]
+
+
+def test_an_incident_is_closed_wherever_it_was_opened(scene: Scene, webhook: Party) -> None:
+    """The pager heard of the red alert alone, whose end was a part; the last alert of the cause went to mail only."""
+    scene.told_by(mail=webhook.url, pager=webhook.url)
+    scene.rule(routes={"yellow": ["mail"], "red": ["pager"]}, several=None)
+    taken = []
+    for auc, calibration in (
+        ("red", "green"),
+        ("red", "yellow"),
+        ("red", "yellow"),
+        ("green", "yellow"),
+        ("green", "yellow"),
+        ("green", "green"),
+        ("green", "green"),
+        ("green", "green"),
+    ):
+        scene.say({"AUC": auc, "calibration": calibration})
+        taken += [title.replace("lead-scoring: ", "") for title in scene.deliver()]
+    assert taken[:3] == ["pager: red: AUC", "mail: yellow: calibration", "pager: partly resolved: AUC"]
+    assert sorted(taken[3:]) == ["mail: resolved: calibration", "pager: resolved: calibration"]
+
+
+def test_the_end_of_an_old_alert_is_told(scene: Scene, told: Party) -> None:
+    """Old messages are dropped; those by which an open alert knows whom to tell of its end stay until then."""
+
+    def drop() -> int:
+        with scene.home.connection() as connection:
+            return drop_messages(connection, "lead-scoring", before=scene.now - timedelta(days=90))
+
+    scene.say({"AUC": "red"})
+    assert news(scene, told) == ["red: AUC"]
+    acknowledge_alert(scene.home, 1, comment="a new model is trained")
+    scene.now += timedelta(days=100)
+    assert drop() == 0
+    for said in ("red", "green", "green"):
+        scene.say({"AUC": said})
+    assert news(scene, told) == ["resolved: AUC"]
+    assert drop() == 1
 
 
 def test_without_a_channel_alerts_are_kept_and_told_once_there_is_one(scene: Scene, webhook: Party) -> None:

@@ -191,7 +191,7 @@ def _tell(connection: Connection, model_name: str, telling: Telling, rules: Aler
     """Write a message for each channel; where there is none, nobody was told."""
     about = [alert.about for alert in telling.alerts]
     over = telling.kind in OVER
-    channels = store.channels_told(connection, model_name, about) if over else rules.route(telling.severity)
+    channels = _channels(connection, model_name, telling, rules)
     if not channels:
         return
     text = text_of(telling, model_name, now)
@@ -205,6 +205,20 @@ def _tell(connection: Connection, model_name: str, telling: Telling, rules: Aler
         write_history(connection, told, _TOLD[telling.kind], CHECKS, f"told to {', '.join(channels)}", now)
 
 
+def _channels(connection: Connection, model_name: str, telling: Telling, rules: AlertRules) -> Sequence[str]:
+    """By its level; the end goes where the alarm went, and that of the last alert wherever the incident is open."""
+    if telling.kind == "resolved":
+        return store.channels_open(connection, model_name, _thread(model_name, telling.cause))
+    if telling.kind == "partly_resolved":
+        return store.channels_told(connection, model_name, [alert.about for alert in telling.alerts])
+    return rules.route(telling.severity)
+
+
+def _thread(model_name: str, name: str) -> str:
+    """Of messages that belong together; ``drop_messages`` in upkeep.sql knows how it is made."""
+    return f"{model_name}: {name}"
+
+
 def _draft(model_name: str, text: Text, now: datetime, *, kind: str, severity: Level, thread: str) -> NewMessage:
     return NewMessage(
         message_id="",
@@ -212,7 +226,7 @@ def _draft(model_name: str, text: Text, now: datetime, *, kind: str, severity: L
         channel="",
         kind=kind,
         severity=severity,
-        thread=f"{model_name}: {thread}",
+        thread=_thread(model_name, thread),
         about=[],
         title=text.title,
         body="",

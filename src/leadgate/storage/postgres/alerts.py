@@ -212,6 +212,12 @@ def channels_told(connection: Connection, model_name: str, about: Sequence[str])
     return [row[0] for row in connection.execute(statement("alerts", "channels_told"), values).fetchall()]
 
 
+def channels_open(connection: Connection, model_name: str, thread: str) -> list[str]:
+    """The channels of which the last message of a thread is not that all of it is over."""
+    values = {"model_name": model_name, "thread": thread}
+    return [row[0] for row in connection.execute(statement("alerts", "channels_open"), values).fetchall()]
+
+
 def new_events(connection: Connection, model_name: str, *, since: datetime, now: datetime) -> list[EventRow]:
     """The events of which no message was written; whoever asks holds them to the end of the transaction."""
     connection.execute(statement("alerts", "lock_events"))

@@ -101,10 +101,22 @@ VALUES
      %(written_at)s, 'waiting', %(written_at)s, 0, %(event_id)s)
 
 -- channels_told
--- Those that were told of alerts, to be told of their end.
+-- Those that were told of alerts, to be told of their end while others of their cause are open.
 SELECT DISTINCT channel
 FROM leadgate.alert_messages
 WHERE model_name = %(model_name)s AND about && %(about)s
+ORDER BY channel
+
+-- channels_open
+-- Those in which an incident is open, to be told that all of it is over: whichever of its alerts they were told of.
+SELECT channel
+FROM (
+    SELECT DISTINCT ON (channel) channel, kind
+    FROM leadgate.alert_messages
+    WHERE model_name = %(model_name)s AND thread = %(thread)s
+    ORDER BY channel, message_no DESC
+) AS last
+WHERE kind <> 'resolved'
 ORDER BY channel
 
 -- lock_events

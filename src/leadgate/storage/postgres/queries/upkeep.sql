@@ -38,9 +38,14 @@ WHERE r.model_name = %(model_name)s
   )
 
 -- drop_messages
--- Those of an event until the event itself is marked: without them it would be told again.
+-- Those of an event stay until the event itself is marked: without them it would be told again. Those of a cause stay
+-- until none of its alerts is open: they say who has to be told of the end.
 DELETE FROM leadgate.alert_messages m
 WHERE m.model_name = %(model_name)s
   AND m.state = 'delivered'
   AND m.settled_at < %(before)s
   AND NOT EXISTS (SELECT FROM leadgate.events e WHERE e.event_id = m.event_id AND e.delivered_at IS NULL)
+  AND NOT EXISTS (
+      SELECT FROM leadgate.alerts a
+      WHERE a.model_name = m.model_name AND a.resolved_at IS NULL AND m.thread = m.model_name || ': ' || a.cause
+  )
