@@ -85,10 +85,18 @@ OFF: tuple[tuple[str, Severity], ...] = (
 """What many causes lead to."""
 
 
+AWAY = finding("system:uptime:", "red", details={"silent_s": 7200.0})
+BACK = finding("system:uptime:", "yellow", details={"silent_s": 30.0})
+
+
 @pytest.mark.parametrize(
     ("named", "out"),
     (
-        ("dead service", [("system:uptime:", "red"), ("system:freshness:", "red"), ("system:volume:", "yellow")]),
+        ("dead service", [AWAY, ("system:freshness:", "red"), ("system:volume:", "yellow")]),
+        ("past outage", [BACK]),
+        ("past outage", [BACK, ("system:volume:", "yellow"), ("system:coverage:", "green")]),
+        ("model drift", [BACK, ("model:AUC:champion", "red"), ("model:calibration:champion", "red")]),
+        ("stale scores", [BACK, ("system:freshness:", "red")]),
         ("stale scores", [("system:freshness:", "red")]),
         ("stale scores", [("system:freshness:", "yellow")]),
         ("failing service", [("system:error_rate:", "red")]),
@@ -152,12 +160,19 @@ def test_upstream_explains_downstream() -> None:
 
 def test_a_dead_service_explains_stale_scores_and_the_crm_is_not_blamed() -> None:
     """Fewer outcomes follow from fewer scores."""
-    found = diagnosed(
-        ("system:uptime:", "red"), ("system:freshness:", "red"), ("integration:delivered_volume:outcomes", "yellow")
-    )
+    found = diagnosed(AWAY, ("system:freshness:", "red"), ("integration:delivered_volume:outcomes", "yellow"))
     assert found.cause is not None
     assert found.cause.name == "dead service"
     assert found.cause.confidence == "almost certain"
+
+
+def test_a_service_that_is_back_is_not_called_dead() -> None:
+    """Nobody is sent to start what runs; and what is over is no more than likely."""
+    found = diagnosed(BACK)
+    assert found.cause is not None
+    assert "dead service" not in {c.name for c in (found.cause, *found.others)}
+    assert found.cause.confidence != "almost certain"
+    assert "is back" in found.sentence
 
 
 def test_an_unimportant_feature_weighs_less() -> None:

@@ -15,10 +15,18 @@ NOW = datetime(2026, 6, 2, 12, tzinfo=UTC)
 EDGES = (0.01, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
-def service(counts: tuple[int, ...], *, failures: int = 0, reported: float = 1.0) -> Service:
-    """What workers measured."""
+def service(
+    counts: tuple[int, ...], *, failures: int = 0, reported: float = 1.0, known_s: float = 86_400, silent_s: float = 0
+) -> Service:
+    """What workers measured; they reported in a share of the time since their first report."""
     return Service(
-        requests=sum(counts), failures=failures, edges_s=EDGES, latencies={"champion": counts}, reported=reported
+        requests=sum(counts),
+        failures=failures,
+        edges_s=EDGES,
+        latencies={"champion": counts},
+        reported_s=reported * known_s,
+        known_s=known_s,
+        silent_s=silent_s,
     )
 
 
@@ -51,10 +59,23 @@ def test_errors_need_proof(failures: int, severity: str) -> None:
 
 def test_a_service_that_stopped_is_red() -> None:
     """It reported once and does not now; one that never reported is not known to exist."""
-    assert uptime(service((0,) * 7, reported=0.0), RULES).severity == "red"
+    assert uptime(service((0,) * 7, reported=0.0, silent_s=86_400), RULES).severity == "red"
+    assert uptime(service((0,) * 7, reported=0.5, silent_s=43_200), RULES).severity == "red"
     assert uptime(service((0,) * 7, reported=0.99), RULES).severity == "yellow"
     assert uptime(service((0,) * 7, reported=0.9995), RULES).severity == "green"
     assert uptime(None, RULES).severity == "unknown"
+
+
+def test_a_service_that_is_back_asks_nobody_to_run() -> None:
+    """An outage of half a day that is over is told, and is no red: red is for what has to be looked at now."""
+    found = uptime(service((0,) * 7, reported=0.5, silent_s=40), RULES)
+    assert (found.severity, "one does now" in found.sentence) == ("yellow", True)
+
+
+def test_the_next_report_may_be_on_its_way() -> None:
+    """Ten minutes after the start, with a report each minute, nobody was away."""
+    found = uptime(service((0,) * 7, reported=0.91, known_s=600, silent_s=54), RULES)
+    assert (found.severity, found.value) == ("green", 1.0)
 
 
 @pytest.mark.parametrize(("hours", "severity"), ((1, "green"), (5, "yellow"), (30, "red")))

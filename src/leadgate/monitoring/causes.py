@@ -62,6 +62,17 @@ CAUSES: tuple[Cause, ...] = (
         command="leadgate serve",
     ),
     Cause(
+        name="past outage",
+        title="The service was down, and is back",
+        step=1,
+        means="no worker reported for a while; one does now",
+        core={"workers were away": 2.0},
+        explains={"fewer scores": 1.0, "requests fail": 0.5, "leads have no score": 1.0},
+        against={"scores are stale": 1.0},
+        action="Find out from the service's log why it ended, and send the leads of that time to be scored.",
+        command="leadgate check show --all",
+    ),
+    Cause(
         name="failing service",
         title="The service answers with errors",
         step=1,

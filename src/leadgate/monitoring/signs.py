@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from leadgate.monitoring.findings import Finding
+from leadgate.monitoring.system import SILENT_S
 
 State = Literal["out", "fine", "unknown"]
 
@@ -199,8 +200,23 @@ def _fewer(facts: Facts) -> list[Finding]:
     return [f for f in facts.of("volume") if f.severity not in _ALARMS or float(f.details.get("change") or 0) < 0]
 
 
+def _away(facts: Facts) -> list[Finding]:
+    """No worker is there now."""
+    return [f for f in facts.of("uptime") if f.severity not in _ALARMS or _is_silent(f)]
+
+
+def _were_away(facts: Facts) -> list[Finding]:
+    """Workers are back: what was is no reason to start anything."""
+    return [f for f in facts.of("uptime") if f.severity not in _ALARMS or not _is_silent(f)]
+
+
+def _is_silent(finding: Finding) -> bool:
+    return float(finding.details.get("silent_s") or 0) > SILENT_S
+
+
 READ: Mapping[str, Callable[[Facts], list[Finding]]] = {
-    "workers are away": _checks("uptime"),
+    "workers are away": _away,
+    "workers were away": _were_away,
     "requests fail": _checks("error rate"),
     "scores are stale": _checks("freshness"),
     "fewer scores": _fewer,

@@ -10,6 +10,8 @@ from leadgate.stats.latency import quantile_of
 from leadgate.stats.proportions import wilson
 
 _LATENCIES = (0.50, 0.90, 0.95, 0.99)
+SILENT_S = 300.0
+"""A worker reports every minute; after so many seconds without a report none is there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,8 +24,23 @@ class Service:
     """Upper edges of the buckets of latencies."""
     latencies: Mapping[str, Sequence[int]]
     """Counts by variant, one more than edges."""
-    reported: float
-    """Share of the span in which at least one worker reported."""
+    reported_s: float
+    """Seconds of the span in which at least one worker reported."""
+    known_s: float
+    """Seconds of the span since the first report ever: what lies before it is no outage."""
+    silent_s: float
+    """Seconds since the last report."""
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether no worker is there now."""
+        return self.silent_s > SILENT_S
+
+    @property
+    def reported(self) -> float:
+        """Share of the time since the first report in which a worker reported; the next report may be on its way."""
+        known = self.known_s if self.is_silent else self.known_s - self.silent_s
+        return min(1.0, self.reported_s / known) if known > 0 else 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,19 +118,21 @@ def errors(service: Service | None, rules: MonitoringRules) -> Finding:
 
 
 def uptime(service: Service | None, rules: MonitoringRules) -> Finding:
-    """The share of the time in which a worker reported."""
+    """The share of the time in which a worker reported; red while none does."""
     if service is None:
         sentence = "no worker has ever reported: is `leadgate serve` how leads are scored?"
         return Finding(area="system", check="uptime", severity="unknown", sentence=sentence, sample=0)
-    asked = rules.system.uptime
+    asked, share, hours = rules.system.uptime, service.reported, min(rules.recent_hours, service.known_s / 3600)
+    long = service.is_silent and share < asked - 0.1
+    state = f"none has for {service.silent_s / 60:,.0f} min" if service.is_silent else "one does now"
     return Finding(
         area="system",
         check="uptime",
-        severity="green" if service.reported >= asked else "red" if service.reported < asked - 0.1 else "yellow",
-        sentence=f"workers reported in {service.reported:.2%} of the last {rules.recent_hours:g} h; {asked:.1%} is "
-        "asked",
-        value=service.reported,
+        severity="green" if share >= asked else "red" if long else "yellow",
+        sentence=f"workers reported in {share:.2%} of the last {hours:.3g} h, {state}; {asked:.1%} is asked",
+        value=share,
         threshold=asked,
+        details={"silent_s": service.silent_s},
     )
 
 

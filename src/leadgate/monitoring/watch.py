@@ -29,7 +29,7 @@ from leadgate.storage.postgres.checks import (
     coverage_of,
     last_runs,
     matured_scores,
-    reported_share,
+    reports_of,
     results_of_run,
 )
 from leadgate.storage.postgres.connection import Connection
@@ -222,8 +222,8 @@ def _last_scored(connection: Connection, model_name: str, hour: datetime | None)
 
 def _service(connection: Connection, model_name: str, rules: MonitoringRules, now: datetime) -> Service | None:
     since = now - timedelta(hours=rules.recent_hours)
-    reported = reported_share(connection, model_name=model_name, since=since, until=now)
-    if reported is None:
+    reports = reports_of(connection, model_name=model_name, since=since, until=now)
+    if reports is None:
         return None
     use = service_use(connection, model_name=model_name, since=since, until=now)
     return Service(
@@ -231,7 +231,7 @@ def _service(connection: Connection, model_name: str, rules: MonitoringRules, no
         failures=use.failures if use else 0,
         edges_s=use.edges if use else (),
         latencies=use.latencies if use else {},
-        reported=reported,
+        **vars(reports),
     )
 
 

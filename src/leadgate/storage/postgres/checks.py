@@ -65,6 +65,18 @@ class ScoredBin:
     """The same of the days to close."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Reports:
+    """Whether workers reported in a span."""
+
+    reported_s: float
+    """Seconds in which at least one did."""
+    known_s: float
+    """Seconds of the span since the first report ever: what lies before it is no outage."""
+    silent_s: float
+    """Seconds from the last report to the end of the span."""
+
+
 def add_results(connection: Connection, results: Sequence[CheckResult]) -> None:
     """Write the findings of a run down, all or none."""
     with connection.transaction(), connection.cursor() as cursor:
@@ -129,11 +141,15 @@ def coverage_of(connection: Connection, *, since: datetime, until: datetime) -> 
     return (row[0], row[1]) if row else (0, 0)
 
 
-def reported_share(connection: Connection, *, model_name: str, since: datetime, until: datetime) -> float | None:
-    """Share of a span in which at least one worker of a model reported; None where none ever did."""
-    span = {"model_name": model_name, "since": since, "until": until}
-    ever = connection.execute(statement("checks", "ever_reported"), span).fetchone()
-    if ever is None or not ever[0]:
+def reports_of(connection: Connection, *, model_name: str, since: datetime, until: datetime) -> Reports | None:
+    """In which part of a span at least one worker of a model reported; None where none ever did."""
+    span: dict[str, Any] = {"model_name": model_name, "since": since, "until": until}
+    known = connection.execute(statement("checks", "first_and_last_report"), span).fetchone()
+    if known is None or known[0] is None:
         return None
     row = connection.execute(statement("checks", "reported_time"), span).fetchone()
-    return float(row[0]) / (until - since).total_seconds() if row else 0.0
+    return Reports(
+        reported_s=float(row[0]) if row else 0.0,
+        known_s=(until - max(since, known[0])).total_seconds(),
+        silent_s=(until - known[1]).total_seconds(),
+    )

@@ -108,7 +108,12 @@ SELECT coalesce(
     0
 )
 
--- ever_reported
-SELECT EXISTS (
-    SELECT FROM leadgate.service_measurements WHERE model_name = %(model_name)s AND until <= %(until)s
-)
+-- first_and_last_report
+-- A worker is known from the begin of the first span on; spans of other workers end a minute later at most.
+SELECT (
+           SELECT since FROM leadgate.service_measurements
+           WHERE model_name = %(model_name)s AND until <= %(until)s
+           ORDER BY until
+           LIMIT 1
+       ),
+       (SELECT max(until) FROM leadgate.service_measurements WHERE model_name = %(model_name)s AND until <= %(until)s)
