@@ -23,10 +23,12 @@ from leadgate.app.routing import set_route
 from leadgate.app.wire import CONFIG, Home
 from leadgate.errors import RefusedError
 from leadgate.monitoring.causes import CAUSES, Cause
+from leadgate.simulator.disguise import Disguise
 from leadgate.simulator.drift import Drift
 from leadgate.simulator.faults import Faults, Slowness
 from leadgate.simulator.team import Team
 from leadgate.simulator.world import World, WorldState
+from leadgate.storage.postgres.measurements import Measurement, add_measurement
 from workshop import make_home, train_version
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
@@ -139,6 +141,48 @@ def test_slow_answers_are_taken_apart(healthy: tuple[Home, WorldState], copy: Ho
     assert found.cause is not None
     assert found.cause.name == "slow surroundings"
     assert {f.check for f in found.steps[6].findings} >= {"batch size", "model latency", "worker load", "waiting"}
+
+
+def test_a_slow_version_is_named_however_short_the_window_is(healthy: tuple[Home, WorldState], copy: Home) -> None:
+    """It answers for two days; whoever asks about the last ten hours still learns that it is new, and slow."""
+    _, state = healthy
+    train_version(copy)
+    set_route(copy, stage="full", champion="2", challenger=None, share=0, reason="test")
+    slow = Disguise(version="2", slow_ms=700)
+    play(copy, WORLD, 2, each_day=lambda _: None, rng=np.random.default_rng(2), challenger=slow, begun=state)
+    for hours in (10, 47, 24 * 7):
+        found = diagnose(copy, copy.clock() - timedelta(hours=hours))
+        assert found.cause is not None
+        assert found.cause.name == "slow version", hours
+
+
+def test_an_outage_that_is_over_is_not_taken_for_one(healthy: tuple[Home, WorldState], copy: Home) -> None:
+    """No report from noon to the evening of the day before; then the service ran again."""
+    _, state = healthy
+    go_on(copy, state, 1)
+    with copy.connection() as connection:
+        reports = "UPDATE leadgate.service_measurements SET until = %s WHERE until = %s"
+        connection.execute(reports, [copy.clock() - timedelta(hours=12), copy.clock()])
+        began = copy.clock() - timedelta(hours=6)
+        add_measurement(
+            connection,
+            Measurement(
+                model_name=copy.project.name,
+                service="again",
+                worker="0",
+                since=began,
+                until=copy.clock(),
+                requests=0,
+                failures=0,
+                busy_s=0,
+                peak_memory_bytes=1,
+                latencies={},
+            ),
+        )
+    found = diagnose(copy)
+    assert found.cause is not None
+    assert found.cause.name == "past outage"
+    assert (found.severity, [c.name for c in found.others]) == ("yellow", [])
 
 
 def test_before_there_is_anything_to_judge(tmp_path: Path, database: str) -> None:

@@ -36,7 +36,7 @@ def diagnose(home: Home, since: datetime | None = None) -> Diagnosis:
     with home.connection() as connection:
         findings: tuple[Finding, ...] = judge(gather(connection, project, now), rules)
         if any(f.check in _SLOW and f.severity in ("yellow", "red") for f in findings):
-            findings += tuple(_why_slow(connection, project, now))
+            findings += tuple(_why_slow(connection, project, now, home.project.monitoring.window_days))
     return weigh(
         findings,
         model_name=project.name,
@@ -55,12 +55,14 @@ def _require_past(since: datetime | None, now: datetime) -> None:
         )
 
 
-def _why_slow(connection: Connection, project: Project, now: datetime) -> list[Finding]:
-    """The span in which latency was judged, against the same hours a window before."""
-    return why_slow(
-        _load(connection, project, now),
-        _load(connection, project, now - timedelta(days=project.monitoring.window_days)),
-    )
+def _why_slow(connection: Connection, project: Project, now: datetime, usual_days: float) -> list[Finding]:
+    """The span in which latency was judged, against the same hours a window before.
+
+    However short a window was asked for, the spans do not overlap, and a version of these days is not in both.
+    """
+    rules = project.monitoring
+    ago = max(timedelta(days=max(rules.window_days, usual_days)), timedelta(hours=rules.recent_hours))
+    return why_slow(_load(connection, project, now), _load(connection, project, now - ago))
 
 
 def _load(connection: Connection, project: Project, until: datetime) -> Load:
