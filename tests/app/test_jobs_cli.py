@@ -77,6 +77,16 @@ def test_the_list_says_when_each_job_is_due_and_how_it_went(home: Home, cli: Qui
     assert "labour.py" in history
 
 
+def test_times_that_say_utc_are_utc_wherever_the_machine_is(
+    home: Home, cli: Quick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seven minutes past noon is not half past five in the afternoon for somebody in India."""
+    monkeypatch.setenv("PGTZ", "Asia/Kolkata")
+    run_job(home, chores(Marks(home.folder / "marks"), ["rollout:quick"])[0], "otto")
+    assert "06-01 12:07" in cli.ok("jobs", "list")
+    assert "2026-06-01 12:07" in cli.ok("jobs", "show", "rollout")
+
+
 def test_a_job_by_hand_says_what_it_did(cli: Quick) -> None:
     """With a dash or an underscore, and as JSON."""
     assert cli.ok("jobs", "run", "rollout") == "rollout: no rollout is under way\n"

@@ -22,7 +22,7 @@ from leadgate.records import Prediction
 from leadgate.scoring.folding import log_predictions
 from leadgate.scoring.segments import Segment, read_segment
 from leadgate.scoring.spool import NEW, OPEN, SEALED
-from leadgate.storage.postgres.connection import Connection, commit_durably, patient
+from leadgate.storage.postgres.connection import Connection, commit_durably, count_in_utc, patient
 from leadgate.storage.postgres.idempotency import forget_answers
 from leadgate.storage.postgres.partitions import ensure_partitions
 from leadgate.storage.postgres.predictions import DrainedSegment, claim_segment, forget_segments
@@ -88,6 +88,7 @@ class Drainer:
         while True:
             try:
                 with psycopg.connect(patient(self._url), autocommit=True) as connection:
+                    count_in_utc(connection)
                     self._drain_on(connection, stop)
                     return
             except psycopg.Error as error:  # a standby that only reads or a lost grant passes too

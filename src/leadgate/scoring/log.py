@@ -9,7 +9,14 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from leadgate.errors import DatabaseDownError
 from leadgate.records import Contact, Outcome, Prediction
 from leadgate.scoring.folding import log_predictions
-from leadgate.storage.postgres.connection import Connection, commit_durably, database_down, limit_statements, patient
+from leadgate.storage.postgres.connection import (
+    Connection,
+    commit_durably,
+    count_in_utc,
+    database_down,
+    limit_statements,
+    patient,
+)
 from leadgate.storage.postgres.contacts import record_contacts
 from leadgate.storage.postgres.idempotency import KnownAnswer, find_answer, remember_answer
 from leadgate.storage.postgres.measurements import Measurement, add_measurement
@@ -118,4 +125,5 @@ class ServingLog:
 
 
 def _configure(connection: Connection) -> None:
+    count_in_utc(connection)
     limit_statements(connection, _STATEMENT_S)

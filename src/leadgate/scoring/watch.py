@@ -24,7 +24,7 @@ from leadgate.scoring.answering import Live, Request, answer, live_of, record
 from leadgate.scoring.contract import LeadIn
 from leadgate.scoring.memory import remember
 from leadgate.scoring.service import Service, encode
-from leadgate.storage.postgres.connection import Connection, limit_statements, patient
+from leadgate.storage.postgres.connection import Connection, count_in_utc, limit_statements, patient
 from leadgate.storage.postgres.keys import CHANNEL as KEYS_CHANNEL
 from leadgate.storage.postgres.keys import all_keys
 from leadgate.storage.postgres.oversight import standing_of
@@ -146,6 +146,7 @@ class Watch:
             try:
                 with psycopg.connect(patient(self._url), autocommit=True) as connection:
                     told = False
+                    count_in_utc(connection)
                     limit_statements(connection, _STATEMENT_S)
                     connection.execute(f"LISTEN {CHANNEL}")
                     connection.execute(f"LISTEN {KEYS_CHANNEL}")

@@ -30,12 +30,13 @@ _NETWORK = {
 
 @contextmanager
 def connect(url: str) -> Iterator[Connection]:
-    """A connection that commits when the block ends well and rolls back when it does not.
+    """A connection that commits when the block ends well and rolls back when it does not; its times are in UTC.
 
     Raises DatabaseDownError, naming the host but never the password.
     """
     try:
         connection = psycopg.connect(patient(url))
+        count_in_utc(connection)
     except psycopg.OperationalError as error:
         raise database_down(url, error) from error
     with connection:
@@ -46,6 +47,18 @@ def patient(url: str) -> str:
     """The same database with an end to waiting for its network; what the URL says of that itself holds."""
     given = conninfo_to_dict(url)
     return make_conninfo(url, **{name: value for name, value in _NETWORK.items() if name not in given})
+
+
+def count_in_utc(connection: Connection) -> None:
+    """Let the times that this connection gives, and its hours and days, be those of UTC. Commits.
+
+    A database, a role or PGTZ may say otherwise, and psycopg gives times in the zone of the session. No option of the
+    connection, for the reason below; and nothing is asked where it is so already, for the server says it unasked.
+    """
+    if connection.info.parameter_status("TimeZone") != "UTC":
+        connection.execute(statement("connection", "count_in_utc"))
+        if not connection.autocommit:
+            connection.commit()
 
 
 def limit_statements(connection: Connection, seconds: float) -> None:

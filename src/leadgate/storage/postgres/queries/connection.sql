@@ -1,3 +1,6 @@
+-- count_in_utc
+SELECT set_config('TimeZone', 'UTC', false)
+
 -- limit_statements
 SELECT set_config('statement_timeout', %(limit)s, false)
 
