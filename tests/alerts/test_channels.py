@@ -218,6 +218,10 @@ def test_slack_mail_and_webhook_in_trouble_lose_nothing(
         f"workflows://prod-1.westeurope.logic.azure.com:443/643e69f83c8944438d68119179a10a64/{SECRET}",
         f"pagerduty://{SECRET}@UVWXYZ0123456789abcd",
         f"jsons://user:{SECRET}@hooks.example.com/leadgate",
+        f"jsons://{SECRET}@hooks.example.com/leadgate",
+        f"jsons://hooks.example.com/triggers/{SECRET}/run",
+        f"form://{SECRET}@127.0.0.1:8080/{SECRET}?key={SECRET}",
+        f"xmls://hooks.example.com/{SECRET}",
     ),
 )
 def test_what_is_shown_of_a_channel_has_no_secret(url: str) -> None:

@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from commands import Cli
 from leadgate import __version__
 from leadgate.app.cli.root import app
 
@@ -87,3 +89,22 @@ def test_telemetry_of_mlflow_is_off() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PATH": ""})
     assert done.stdout.strip() == "True"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    (
+        ("LEADGATE_ALERT_CHANNELS", '{"ops": "slack://secret-token/}', "LEADGATE_ALERT_CHANNELS: Input should be"),
+        ("LEADGATE_ALERT_CHANNELS", '["slack://secret-token/"]', "LEADGATE_ALERT_CHANNELS: Input should be"),
+        ("LEADGATE_ALERT_CHANNELS", '{"ops": ["slack://secret-token/"]}', "LEADGATE_ALERT_CHANNELS: Input should be"),
+        ("LEADGATE_PORT", "secret-token", "LEADGATE_PORT: Input should be a valid integer"),
+    ),
+)
+def test_a_mistyped_setting_is_a_sentence_without_its_value(
+    tmp_path: Path, variable: str, value: str, told: str
+) -> None:
+    """The URLs of channels hold secrets: a missing brace must not print them, on no command."""
+    (tmp_path / "leadgate.yaml").write_text("name: lead-scoring\n")
+    refusal = Cli(tmp_path).refusal("alerts", "list", env={variable: value})
+    assert told in refusal
+    assert "secret-token" not in refusal

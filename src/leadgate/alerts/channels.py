@@ -1,6 +1,6 @@
 """Slack, e-mail, Teams, PagerDuty, webhooks: the one home of the parties that are told, by way of Apprise.
 
-A URL holds secrets. It is never shown; ``Channel.shown`` is what Apprise itself calls private.
+A URL holds secrets. It is never shown; ``Channel.shown`` is what Apprise itself calls private, and less for webhooks.
 """
 
 import logging
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from leadgate.alerts.messages import level_word
 from leadgate.errors import BadConfigError
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 _SCHEMES = "slack://, mailto://, workflows:// (Teams), pagerduty://, json:// (webhook), https://hooks.slack.com/..."
 
+_WEBHOOKS = frozenset({"NotifyJSON", "NotifyForm", "NotifyXML"})
+"""Parties of which Apprise knows nothing: a path or a user's name may be the secret."""
 _PACE_S = 1.2
 """Between two messages of a channel at most: what Slack asks for. Apprise's own 5.5 s would make a few mails a run."""
 
@@ -63,7 +66,8 @@ class Channel:
     @property
     def shown(self) -> str:
         """The URL without its secrets."""
-        return str(self._plugin.url(privacy=True)).split("?", 1)[0]
+        shown = str(self._plugin.url(privacy=True)).split("?", 1)[0]
+        return _without_secrets(shown) if type(self._plugin).__name__ in _WEBHOOKS else shown
 
     def send(self, message: NewMessage) -> Sent:
         """Give a message to the party, and wait until it is taken or refused."""
@@ -82,6 +86,12 @@ class Channel:
         if taken:
             return Sent(taken=True)
         return Sent(taken=False, error=_why(answer), asked_s=_seconds(answer.retry_after))
+
+
+def _without_secrets(url: str) -> str:
+    """Scheme, host and port."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rsplit('@', 1)[-1]}"
 
 
 def _plugin_of(name: str, url: str) -> Any:

@@ -2,16 +2,22 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from leadgate.errors import BadConfigError
 from leadgate.scoring.plan import Durability
 
 
 class Settings(BaseSettings):
     """Every setting has a default that works on a laptop."""
 
-    model_config = SettingsConfigDict(env_prefix="LEADGATE_", frozen=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix="LEADGATE_",
+        frozen=True,
+        env_ignore_empty=True,
+        hide_input_in_errors=True,  # URLs hold passwords
+    )
 
     database_url: str | None = None
     """PostgreSQL of the team; the project's own embedded one when unset."""
@@ -51,3 +57,18 @@ class Settings(BaseSettings):
     """Whether requests leave OpenTelemetry spans; needs the extra leadgate[otel]."""
     clock_shift_days: float = 0
     """Moves the clock of this process, to play the past or the future against the real code. Never in production."""
+
+
+def read_settings() -> Settings:
+    """The settings of the environment. Raises BadConfigError, which names the variable and does not show its value."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        found = error.errors(include_input=False, include_context=False)
+    wrong = "; ".join(f"LEADGATE_{str(each['loc'][0]).upper()}: {each['msg']}" for each in found)
+    example = ' LEADGATE_ALERT_CHANNELS is JSON: {"ops": "slack://...", "mail": "mailto://..."}.'
+    # Outside of the handler: whatever shows the cause of an error would show the value with it.
+    raise BadConfigError(
+        f"{wrong}. The value is not shown, for it may hold a secret; mend it in the environment."
+        f"{example if 'ALERT_CHANNELS' in wrong else ''}"
+    )

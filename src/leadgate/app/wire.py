@@ -147,7 +147,7 @@ class Home:
 
 
 def open_home(start: Path) -> Home:
-    """The project at or above a folder, with the settings of the environment."""
-    from leadgate.app.settings import Settings  # noqa: PLC0415  # pydantic, 0.3 s
+    """The project at or above a folder, with the settings of the environment. Raises BadConfigError."""
+    from leadgate.app.settings import read_settings  # noqa: PLC0415  # pydantic, 0.3 s
 
-    return Home(find_project(start), Settings())
+    return Home(find_project(start), read_settings())
