@@ -99,6 +99,35 @@ def test_429_gets_the_patience_that_it_asks_for(scene: Scene, asked: str) -> Non
         assert scene.rows("SELECT count(*) FROM leadgate.alert_messages WHERE state = 'delivered'") == [(6,)]
 
 
+def test_what_is_written_while_a_channel_asks_for_patience_waits_too(scene: Scene) -> None:
+    """A new alert is no reason to knock again; `retry` is, and so is the end of the time."""
+    with party(429, 429, 200, retry_after="3000") as busy:
+        scene.told_by(ops=busy.url)
+        scene.say({"AUC": "red"})
+        scene.deliver()
+        scene.say({"AUC": "red", "conversion": "red"})
+        assert scene.deliver() == []
+        assert len(busy.got) == 1
+        assert retry(scene.home, "ops") == 1
+        scene.deliver()
+        assert len(busy.got) == 2
+        scene.deliver(later=timedelta(minutes=49))
+        assert len(busy.got) == 2
+        scene.deliver(later=timedelta(minutes=2))
+        assert sorted(titles(busy.taken)) == ["lead-scoring: red: AUC", "lead-scoring: red: conversion"]
+
+
+def test_a_failure_that_asks_for_no_patience_holds_its_own_message_only(scene: Scene) -> None:
+    """A server that answers 500 is tried with the next alert, which may be taken."""
+    with party(500, 200) as webhook:
+        scene.told_by(ops=webhook.url)
+        scene.say({"AUC": "red"})
+        scene.deliver()
+        put_off(scene, hours=1)
+        scene.say({"AUC": "red", "conversion": "red"})
+        assert scene.deliver() == ["ops: lead-scoring: red: conversion"]
+
+
 def test_one_that_hangs_keeps_nobody_else_waiting(scene: Scene) -> None:
     """The other channel has its messages at once; the one that hangs gets them when it is back."""
     with party("hang", "hang", 200) as slow, party() as quick:
@@ -162,6 +191,56 @@ def test_order_is_kept_for_each_alert_and_others_do_not_wait(scene: Scene) -> No
             "lead-scoring: resolved: AUC",
         ]
         told_everything(scene, webhook.taken)
+
+
+def put_off(scene: Scene, **span: float) -> None:
+    """Let what failed be tried again later than by itself."""
+    with psycopg.connect(scene.url) as connection:
+        connection.execute(
+            "UPDATE leadgate.alert_messages SET due_at = due_at + %s WHERE attempts > 0 AND state = 'waiting'",
+            [timedelta(**span)],
+        )
+
+
+def test_the_end_of_one_alert_does_not_come_after_the_alarm_of_the_next(scene: Scene) -> None:
+    """PagerDuty closes by cause: an end that was late would close the incident of an alert that is open."""
+    with party(200, 500, 200) as webhook:
+        scene.told_by(ops=webhook.url)
+        scene.say({"AUC": "red"})
+        scene.deliver()
+        scene.say({"AUC": "green"})
+        scene.say({"AUC": "green"})
+        assert scene.deliver() == []
+        put_off(scene, hours=1)
+        scene.say({"calibration": "red"})
+        assert scene.deliver() == []
+        scene.deliver(later=3 * HOUR)
+        assert titles(webhook.taken) == [
+            "lead-scoring: red: AUC",
+            "lead-scoring: resolved: AUC",
+            "lead-scoring: red: calibration",
+        ]
+
+
+def test_retry_leaves_out_what_a_later_message_has_overtaken(scene: Scene) -> None:
+    """An alarm that comes after its end would open an incident that nothing closes; events are each news."""
+    with party(500, 500, 500, 500, 200) as webhook:
+        scene.told_by(ops=webhook.url)
+        scene.rule(attempts=2)
+        with psycopg.connect(scene.url) as connection:
+            add_event(connection, at=scene.now, kind="k", severity="red", subject="s", message="first", details={})
+        scene.say({"AUC": "red"})
+        scene.deliver()
+        scene.deliver(later=2 * HOUR)
+        assert [message.state for message in undelivered(scene.home)] == ["dead", "dead"]
+        scene.say({"AUC": "green"})
+        scene.say({"AUC": "green"})
+        with psycopg.connect(scene.url) as connection:
+            add_event(connection, at=scene.now, kind="k", severity="red", subject="s", message="second", details={})
+        assert len(scene.deliver()) == 2
+        assert retry(scene.home, None) == 1
+        assert scene.deliver() == ["ops: lead-scoring: k (s)"]
+        assert [message.title for message in undelivered(scene.home)] == ["lead-scoring: red: AUC"]
 
 
 def test_two_deliverers_send_once(scene: Scene) -> None:

@@ -267,7 +267,7 @@ def mark_failed(
 
 
 def hold_channel(connection: Connection, model_name: str, channel: str, until: datetime) -> None:
-    """Let nothing go to a channel before a time."""
+    """Let nothing go to a channel before a time, what is written meanwhile neither."""
     values = {"model_name": model_name, "channel": channel, "until": until}
     connection.execute(statement("alerts", "hold_channel"), values)
 
@@ -292,6 +292,9 @@ def messages_about(connection: Connection, model_name: str, about: str) -> list[
 
 
 def revive_messages(connection: Connection, model_name: str, *, channel: str | None, now: datetime) -> int:
-    """Let what was given up, or waits for its next try, be tried now; gives how many."""
+    """Let what was given up, or waits for its next try, be tried now; gives how many.
+
+    What was given up and overtaken by a later message of its cause is left out.
+    """
     values = {"model_name": model_name, "channel": channel, "now": now}
     return connection.execute(statement("alerts", "revive"), values).rowcount

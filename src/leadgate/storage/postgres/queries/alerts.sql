@@ -141,7 +141,8 @@ GROUP BY channel
 ORDER BY min(message_no)
 
 -- claim
--- The first message of a channel that is due, is nobody's, and comes after no other that is about the same and waits.
+-- The first message of a channel that is due, is nobody's, and comes after no other that waits and is about the same, or
+-- of the same cause: parties open and close incidents by cause. None while the channel's party asks for patience.
 UPDATE leadgate.alert_messages
 SET claim = %(claim)s, claimed_until = %(until)s, attempts = attempts + 1
 WHERE message_no = (
@@ -153,7 +154,13 @@ WHERE message_no = (
               SELECT
               FROM leadgate.alert_messages earlier
               WHERE earlier.model_name = m.model_name AND earlier.channel = m.channel AND earlier.state = 'waiting'
-                    AND earlier.message_no < m.message_no AND earlier.about && m.about
+                    AND earlier.message_no < m.message_no AND (earlier.about && m.about OR earlier.thread = m.thread)
+          )
+          AND NOT EXISTS (
+              SELECT
+              FROM leadgate.alert_messages held
+              WHERE held.model_name = m.model_name AND held.channel = m.channel AND held.state = 'waiting'
+                    AND held.claim IS NULL AND held.claimed_until > %(now)s
           )
     ORDER BY m.message_no
     LIMIT 1
@@ -175,11 +182,12 @@ SET state = CASE WHEN %(dead)s THEN 'dead' ELSE 'waiting' END, settled_at = CASE
 WHERE message_no = %(message_no)s AND claim = %(claim)s AND state = 'waiting'
 
 -- hold_channel
--- A party that asks for patience asks for all that goes to it.
+-- A party that asks for patience asks for all that goes to it. What is claimed by nobody until a time holds back what is
+-- written meanwhile, too.
 UPDATE leadgate.alert_messages
-SET due_at = %(until)s
+SET due_at = %(until)s, claimed_until = %(until)s
 WHERE model_name = %(model_name)s AND channel = %(channel)s AND state = 'waiting' AND claim IS NULL
-      AND due_at < %(until)s
+      AND due_at <= %(until)s
 
 -- bury
 -- Those that were tried as often as may be, by deliverers that died each time.
@@ -211,7 +219,16 @@ WHERE model_name = %(model_name)s AND about && %(about)s
 ORDER BY message_no
 
 -- revive
-UPDATE leadgate.alert_messages
-SET state = 'waiting', settled_at = NULL, due_at = %(now)s, attempts = 0
-WHERE model_name = %(model_name)s AND (state = 'dead' OR (state = 'waiting' AND claim IS NULL AND due_at > %(now)s))
-      AND (%(channel)s::text IS NULL OR channel = %(channel)s)
+-- What was given up, unless a later message of its cause has arrived: an alarm that comes after its end would stay. Each
+-- event is news by itself.
+UPDATE leadgate.alert_messages m
+SET state = 'waiting', settled_at = NULL, due_at = %(now)s, claimed_until = NULL, attempts = 0
+WHERE m.model_name = %(model_name)s
+      AND (m.state = 'dead' OR (m.state = 'waiting' AND m.claim IS NULL AND m.due_at > %(now)s))
+      AND (%(channel)s::text IS NULL OR m.channel = %(channel)s)
+      AND (m.state = 'waiting' OR m.kind = 'event' OR NOT EXISTS (
+          SELECT
+          FROM leadgate.alert_messages later
+          WHERE later.model_name = m.model_name AND later.channel = m.channel AND later.thread = m.thread
+                AND later.message_no > m.message_no AND later.state = 'delivered'
+      ))
