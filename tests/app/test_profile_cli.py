@@ -3,17 +3,19 @@
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psycopg
 import pytest
 
 from leadgate.app.playing import SimulatedClock, play
-from leadgate.app.profiling import rebuild, show
+from leadgate.app.profiling import rebuild, show, tidy
 from leadgate.app.routing import set_route
 from leadgate.app.wire import Home
 from leadgate.errors import RefusedError
 from leadgate.leads.baselines import baseline_from_bytes
+from leadgate.scoring import folding
 from leadgate.simulator.world import World
 from leadgate.storage.postgres.profiles import find_baseline
 from workshop import make_home, train_version
@@ -56,6 +58,40 @@ def test_made_anew_it_says_the_same(home: Home) -> None:
     assert predictions == before.predictions == after.predictions
     assert [f.quantiles for f in after.features] == [f.quantiles for f in before.features]
     assert [f.categories for f in after.features] == [f.categories for f in before.features]
+
+
+@pytest.mark.parametrize(("act", "step"), (("rebuild", "first_logged"), ("tidy", "take_parts")))
+def test_drainers_wait_for_an_hour_at_most(home: Home, monkeypatch: pytest.MonkeyPatch, act: str, step: str) -> None:
+    """Not for the whole of `leadgate profile rebuild` or `tidy`: what it did to an hour is done before the next one."""
+    with psycopg.connect(home.database_url, autocommit=True) as connection:
+        columns = "model_name, model_version, variant, hour, layout, predictions, payload"
+        connection.execute(
+            f"INSERT INTO leadgate.profile_hours ({columns}) SELECT {columns} FROM leadgate.profile_hours"
+        )
+    real, seen = getattr(folding, step), []
+
+    def probed(*args: Any, **names: Any) -> Any:
+        seen.append(changing(home.database_url))
+        return real(*args, **names)
+
+    monkeypatch.setattr(folding, step, probed)
+    if act == "tidy":
+        tidy(home)
+    else:
+        rebuild(home, since=START)
+    assert len(seen) > 3
+    assert not any(seen)
+
+
+def changing(url: str) -> int:
+    """Other sessions that have changed rows and have not committed that."""
+    with psycopg.connect(url) as connection:
+        found = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND backend_type = 'client backend' AND backend_xid IS NOT NULL"
+        ).fetchone()
+    assert found is not None
+    return int(found[0])
 
 
 def test_the_baseline_says_what_the_card_says(home: Home) -> None:

@@ -1,6 +1,7 @@
 """Profiles of a project: baselines go where drainers and checks find them; hours are shown and made anew."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -85,15 +86,22 @@ def rebuild(home: Home, *, since: datetime) -> tuple[int, int]:
     """Make the profiles of all hours since a time anew from the log; gives hours and predictions."""
     for version in home.registry.versions():
         publish(home, version)
-    with home.connection() as connection:
-        connection.commit()
+    with _hour_by_hour(home) as connection:
         return rebuild_hours(connection, home.project.name, since=since, until=home.clock() + HOUR)
 
 
 def tidy(home: Home) -> int:
     """Merge the rows of hours that are over; gives the number of hours that had several."""
-    with home.connection() as connection:
+    with _hour_by_hour(home) as connection:
         return tidy_hours(connection, home.project.name, before=home.clock() - HOUR)
+
+
+@contextmanager
+def _hour_by_hour(home: Home) -> Iterator[Connection]:
+    """A connection on which an hour is a transaction: with one around them all, drainers would wait to its end."""
+    with home.connection() as connection:
+        connection.autocommit = True
+        yield connection
 
 
 def show(home: Home, *, version: str | None, since: datetime | None, feature: str | None) -> ProfileShown:
