@@ -1,15 +1,20 @@
 """What is in the log is in the profiles, once, whatever dies and however many write."""
 
 import threading
-from collections.abc import Sequence
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import psycopg
 import pytest
 
+from leadgate.errors import RefusedError
 from leadgate.leads.baselines import Baseline, Quality, baseline_to_bytes
 from leadgate.leads.layout import SCORE_EDGES, layout_of
 from leadgate.leads.profiles import Profile
@@ -22,7 +27,14 @@ from leadgate.scoring.folding import Folder, log_predictions, rebuild_hours, tid
 from leadgate.scoring.segments import encode_header, encode_record
 from leadgate.storage.postgres.connection import connect
 from leadgate.storage.postgres.partitions import ensure_partitions
-from leadgate.storage.postgres.profiles import hours_between, publish_baseline
+from leadgate.storage.postgres.profiles import (
+    HourKey,
+    add_part,
+    forget_hours,
+    hold_off_adding,
+    hours_between,
+    publish_baseline,
+)
 
 NOW = datetime(2026, 6, 2, 12, 30, tzinfo=UTC)
 NAME = "lead-scoring"
@@ -148,15 +160,66 @@ def test_a_refused_prediction_is_in_neither(published: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("features", (b"null", b"[1]", b'{"visits": {"a": 1}, "industry": [2]}'))
 def test_whatever_the_features_are_the_prediction_is_logged(published: str, tmp_path: Path, features: bytes) -> None:
-    """What cannot be summed up is counted without its features, and nothing is refused or lost."""
-    odd = msgspec.structs.replace(made(7), features=features)
-    segment(tmp_path, "one", [made(1), odd])
+    """What cannot be summed up is counted without its features, beside the others with theirs; nothing is refused."""
+    odd = {n: msgspec.structs.replace(made(n), features=features) for n in (7, 41, 42)}
+    segment(tmp_path, "one", [odd.get(n, made(n)) for n in range(50)])
     with psycopg.connect(published, autocommit=True) as connection:
         (drained,) = Drainer(tmp_path, published, lambda: NOW).drain(connection)
         row = connection.execute("SELECT count(*) FROM leadgate.prediction_logs").fetchone()
-    assert (row, drained.predictions, drained.damage) == ((2,), 2, None)
-    whole, bare = profile(published), profile(published, baseline=None)
-    assert sum(found.predictions for found in (whole, bare) if found) == 2
+        assert (row, drained.predictions, drained.damage) == ((50,), 50, None)
+        whole, bare = profile(published), profile(published, baseline=None)
+        assert whole is not None
+        assert bare is not None
+        # Of 50, every fifth has no visits and every second is of retail; 7, 41 and 42 are out.
+        assert (whole.predictions, whole.numeric["visits"].count, bare.predictions) == (47, 37, 3)
+        assert whole.categorical["industry"].counts == {"tech": 24, "retail": 23}
+        assert rebuild_hours(connection, NAME, since=NOW, until=NOW + timedelta(hours=1)) == (1, 50)
+    assert same(whole, profile(published))
+
+
+@pytest.mark.parametrize("version", ("1", "2"))
+def test_a_baseline_that_cannot_be_read_keeps_nothing_out_of_the_log(
+    database: str, tmp_path: Path, version: str
+) -> None:
+    """One that a later release wrote with more in it, or that is no baseline: its leads are counted without features.
+
+    Making their profiles anew would leave the features out of good ones, too, and is refused with the reason.
+    """
+    later = msgspec.msgpack.decode(zlib.decompress(baseline_to_bytes(BASELINE)))
+    later["quality"]["decision"] = None
+    content = {"1": b"not a baseline", "2": zlib.compress(msgspec.msgpack.encode(later))}[version]
+    segment(tmp_path, "one", [made(n, version=version) for n in range(5)])
+    with psycopg.connect(database, autocommit=True) as connection:
+        publish_baseline(connection, NAME, version, content, layout=LAYOUT.digest, at=NOW)
+        (drained,) = Drainer(tmp_path, database, lambda: NOW).drain(connection)
+        assert (drained.predictions, drained.lost, drained.damage) == (5, 0, None)
+        assert not list(tmp_path.iterdir())
+        with pytest.raises(RefusedError, match=f"baseline of version {version}"):
+            rebuild_hours(connection, NAME, since=NOW, until=NOW + timedelta(hours=1))
+    bare = profile(database, version, baseline=None)
+    assert bare is not None
+    assert (bare.predictions, bare.scores.count) == (5, 5)
+
+
+def test_a_stored_part_that_cannot_be_read_keeps_nothing_out_of_the_log(published: str) -> None:
+    """The hour stays in several rows; what is answered goes on into the log, and other hours are merged."""
+    folder, later = Folder(), NOW + timedelta(hours=1)
+    key = HourKey(
+        model_name=NAME, model_version="1", variant="champion", hour=NOW.replace(minute=0), layout=LAYOUT.digest
+    )
+    with psycopg.connect(published, autocommit=True) as connection:
+        ensure_partitions(connection, {NOW.date()})
+        add_part(connection, key, 1, b"not a profile")
+        for i in range(70):
+            with connection.transaction():
+                folder.log(connection, [made(i)])
+        for i in (70, 71):
+            log_predictions(connection, [made(i, later)])
+        row = connection.execute("SELECT count(*) FROM leadgate.prediction_logs").fetchone()
+        assert tidy_hours(connection, NAME, before=NOW + timedelta(hours=2)) == 1
+        hours = hours_between(connection, NAME, since=NOW - timedelta(hours=1), until=NOW + timedelta(hours=2))
+    assert row == (72,)
+    assert [(hour.predictions, hour.parts) for hour in hours] == [(71, 71), (2, 1)]
 
 
 def test_a_transaction_that_fails_leaves_no_profile(published: str) -> None:
@@ -187,7 +250,7 @@ def test_hours_are_merged_while_they_grow(published: str) -> None:
 
 
 def test_many_drainers_lose_and_double_nothing(published: str) -> None:
-    """Four of them add and merge the same hour at once, while it is made anew again and again."""
+    """Four of them add and merge the same hour at once, while it is tidied and made anew again and again."""
     stop = threading.Event()
 
     def add(start: int) -> None:
@@ -198,23 +261,64 @@ def test_many_drainers_lose_and_double_nothing(published: str) -> None:
                     ensure_partitions(connection, {NOW.date()})
                     folder.log(connection, [made(i)])
 
-    def make_anew() -> None:
-        with psycopg.connect(published, autocommit=True) as connection:
-            while not stop.is_set():
-                rebuild_hours(connection, NAME, since=NOW, until=NOW + timedelta(hours=1))
+    def tidy(connection: psycopg.Connection[Any]) -> None:
+        tidy_hours(connection, NAME, before=NOW + timedelta(hours=1))
 
-    workers = [threading.Thread(target=add, args=(start,)) for start in (0, 150, 300, 450)]
-    rebuilder = threading.Thread(target=make_anew)
-    for thread in (*workers, rebuilder):
-        thread.start()
-    for thread in workers:
-        thread.join()
-    stop.set()
-    rebuilder.join()
+    def make_anew(connection: psycopg.Connection[Any]) -> None:
+        rebuild_hours(connection, NAME, since=NOW, until=NOW + timedelta(hours=1))
+
+    with ThreadPoolExecutor(6) as pool:
+        upkeep = [pool.submit(again_and_again, published, act, stop) for act in (tidy, make_anew)]
+        workers = [pool.submit(add, start) for start in (0, 150, 300, 450)]
+        wait(workers)
+        stop.set()
+    for done in (*workers, *upkeep):
+        done.result()
     found = profile(published)
     assert found is not None
     assert found.predictions == 600
     assert sum(found.scores.counts) == 600
+
+
+def again_and_again(url: str, act: Callable[[psycopg.Connection[Any]], None], stop: threading.Event) -> None:
+    """On a connection of its own, until it is stopped."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        while not stop.is_set():
+            act(connection)
+
+
+def test_tidying_waits_for_who_makes_hours_anew(published: str) -> None:
+    """Before it takes a row: with a row in its hands, each would wait for the other."""
+    span = {"since": NOW - timedelta(hours=1), "until": NOW + timedelta(hours=1)}
+    with psycopg.connect(published, autocommit=True) as connection:
+        ensure_partitions(connection, {NOW.date()})
+        for i in range(3):
+            log_predictions(connection, [made(i)])
+        with ThreadPoolExecutor() as pool:
+            with connection.transaction():
+                hold_off_adding(connection)
+                tidied = pool.submit(tidy_alone, published)
+                wait_for_a_waiter(connection)
+                assert forget_hours(connection, NAME, **span) == 3
+            tidied.result(20)
+        assert hours_between(connection, NAME, **span) == []
+
+
+def tidy_alone(url: str) -> int:
+    """On a connection of its own."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        return tidy_hours(connection, NAME, before=NOW + timedelta(hours=1))
+
+
+def wait_for_a_waiter(connection: psycopg.Connection[Any]) -> None:
+    """Until another session of the database waits for a lock."""
+    deadline = time.monotonic() + 20
+    waiting = (
+        "SELECT FROM pg_locks JOIN pg_database d ON d.oid = database WHERE datname = current_database() AND NOT granted"
+    )
+    while connection.execute(waiting).fetchone() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def log_twice(url: str) -> None:

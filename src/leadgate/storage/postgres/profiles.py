@@ -57,6 +57,11 @@ def hold_off_adding(connection: Connection) -> None:
     connection.execute(statement("profiles", "hold_off_adding"))
 
 
+def hold_off_rebuilding(connection: Connection) -> None:
+    """Wait for who makes hours anew at this moment; until this transaction ends nobody does."""
+    connection.execute(statement("profiles", "hold_off_rebuilding"))
+
+
 def add_part(connection: Connection, key: HourKey, predictions: int, payload: bytes) -> None:
     """Add a profile to an hour. Until this transaction ends no hour is made anew from the rows of the log."""
     values = {**_named(key), "predictions": predictions, "payload": payload}

@@ -2,6 +2,9 @@
 -- Waits for those who add at this moment, and they wait for it.
 SELECT pg_advisory_xact_lock(hashtext('leadgate.profiles'))
 
+-- hold_off_rebuilding
+SELECT pg_advisory_xact_lock_shared(hashtext('leadgate.profiles'))
+
 -- add_part
 -- Many may add at a time, with a share of the lock of those who make hours anew.
 WITH share_of_lock AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared(hashtext('leadgate.profiles')))
