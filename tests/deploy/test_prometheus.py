@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,124 @@ def test_a_changed_threshold_is_found_out(before: str, after: str, file: Path, t
     (tmp_path / RULES.name).write_text(text.replace(before, after))
     shutil.copy(file, tmp_path)
     assert promtool("test", "rules", str(tmp_path / file.name)).returncode == 1
+
+
+class Scraped:
+    """A service of one worker, and Prometheus that asks for /metrics once a minute."""
+
+    def __init__(self) -> None:
+        """Answers with version 1."""
+        self.metrics = Metrics()
+        self.metrics.gauges["leadgate_worker_start_time_seconds"] = 0.0
+        self.metrics.begin([("1", "champion")])
+        self.series: dict[str, list[str]] = {'up{job="leadgate",instance="a"}': []}
+        self.minutes = 0
+
+    def wait(self, minutes: int) -> None:
+        """Let time go by."""
+        now = {'up{job="leadgate",instance="a"}': "1"}
+        for line in self.metrics.exposition().decode().splitlines():
+            name, _, value = line.rpartition(" ")
+            if not line.startswith("#") and "_bucket" not in name:
+                now[name.replace("{", '{job="leadgate",instance="a",')] = value
+        for name in self.series | now:
+            seen = self.series.setdefault(name, ["_"] * self.minutes)
+            seen += [now.get(name, "_")] * minutes
+        self.minutes += minutes
+
+    def fires(self, alert: str, minute: int, folder: Path) -> bool:
+        """Whether promtool sees an alert fire, by what was scraped."""
+        assert alert in {rule.get("alert") for rule in rules()}
+        expected = {"labels": f'{{alertname="{alert}",alertstate="firing"}}', "value": 1}
+        test = {
+            "interval": "1m",
+            "input_series": [{"series": name, "values": " ".join(values)} for name, values in self.series.items()],
+            "promql_expr_test": [
+                {
+                    "expr": f'sum by (alertname, alertstate) (ALERTS{{alertstate="firing",alertname="{alert}"}})',
+                    "eval_time": f"{minute}m",
+                    "exp_samples": [expected],
+                }
+            ],
+        }
+        shutil.copy(RULES, folder)
+        made = folder / "made.test.yml"
+        made.write_text(yaml.safe_dump({"rule_files": [RULES.name], "evaluation_interval": "1m", "tests": [test]}))
+        done = promtool("test", "rules", str(made))
+        assert done.returncode == 0 or "got: nil" in done.stdout + done.stderr, done.stdout + done.stderr
+        return done.returncode == 0
+
+
+def a_batch(metrics: Metrics) -> None:
+    """A thousand leads are answered between two scrapes."""
+    metrics.predictions.add(("1", "champion", "low"), 1_000)
+    metrics.request_seconds.observe(("/predict/batch", "200"), 0.5)
+
+
+def a_batch_that_fails(metrics: Metrics) -> None:
+    """The version answers none of five hundred leads."""
+    metrics.prediction_failures.add(("1", "champion"), 500)
+    metrics.request_seconds.observe(("/predict/batch", "500"), 0.5)
+
+
+def no_room(metrics: Metrics) -> None:
+    """Three hundred requests are refused, beside a thousand that are answered."""
+    for status, times in (("503", 300), ("200", 1_000)):
+        for _ in range(times):
+            metrics.request_seconds.observe(("/predict", status), 0.001)
+
+
+def a_new_version(metrics: Metrics) -> None:
+    """It is taken up beside the champion."""
+    metrics.begin([("1", "champion"), ("2", "challenger")])
+
+
+def a_new_version_that_fails(metrics: Metrics) -> None:
+    """It answers none of five hundred leads."""
+    metrics.prediction_failures.add(("2", "challenger"), 500)
+
+
+@pytest.mark.parametrize(
+    ("before", "happens", "alert", "after", "expected"),
+    (
+        (None, a_batch, "LeadgateNoScores", 210, False),
+        (None, a_batch, "LeadgateNoScores", 260, True),
+        (None, a_batch_that_fails, "LeadgateVersionFails", 8, True),
+        (None, no_room, "LeadgateErrorsRed", 4, True),
+        (a_new_version, a_new_version_that_fails, "LeadgateVersionFails", 8, True),
+        (a_new_version, a_batch, "LeadgateVersionFails", 8, False),
+    ),
+)
+def test_what_happens_for_the_first_time_is_seen(  # noqa: PLR0917
+    before: Callable[[Metrics], None] | None,
+    happens: Callable[[Metrics], None],
+    alert: str,
+    after: int,
+    expected: bool,
+    tmp_path: Path,
+) -> None:
+    """A service starts; what it tells later, once and all at once, is no less than what it tells again and again."""
+    service = Scraped()
+    service.wait(60)
+    if before is not None:
+        before(service.metrics)
+        service.wait(2)
+    happens(service.metrics)
+    at = service.minutes
+    service.wait(after + 2)
+    assert service.fires(alert, at + after, tmp_path) is expected
+
+
+def test_no_series_is_told_twice() -> None:
+    """Prometheus drops a scrape's second sample: answers with an Idempotency-Key are counted with the others."""
+    metrics = Metrics()
+    metrics.prediction_seconds.observe(("1", "champion"), 0.01)
+    metrics.request_seconds.observe(("/predict", "200"), 0.01)
+    lines = [line.rpartition(" ") for line in metrics.exposition().decode().splitlines() if not line.startswith("#")]
+    names = [name for name, _, _ in lines]
+    assert len(names) == len(set(names))
+    told = {name: value for name, _, value in lines}
+    assert told['leadgate_request_seconds_count{route="/predict",status="200",worker="0"}'] == "2.0"
 
 
 def test_each_alert_has_a_scenario_in_which_it_fires() -> None:

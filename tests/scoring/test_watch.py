@@ -166,6 +166,25 @@ def again(route: Route, champion: Scored) -> Route:
     return change(route, ACT, stage="full", champion=named(champion), challenger=None, share=0)
 
 
+def test_what_a_version_has_not_done_yet_is_told_as_nothing(
+    machine: Machine, champion: Scored, challenger: Scored, database: str, tmp_path: Path
+) -> None:
+    """At the start and when a route is taken up: Prometheus sees no first value, so there has to be a nought before."""
+    fetch(machine.home.registry, "2", machine.root)
+    with watched(machine, champion, database, tmp_path) as worker:
+        told = worker.service.metrics.exposition().decode()
+        assert 'leadgate_predictions_total{model_version="1",priority="high",variant="champion",worker="0"} 0.0' in told
+        assert 'leadgate_prediction_failures_total{model_version="1",variant="champion",worker="0"} 0.0' in told
+        assert 'leadgate_request_seconds_count{route="/predict",status="503",worker="0"} 0.0' in told
+        assert 'model_version="2"' not in told
+        worker.put(shared_route(champion, challenger, stage="shadow"))
+        worker.takes_up(2)
+        told = worker.service.metrics.exposition().decode()
+        assert 'leadgate_prediction_failures_total{model_version="2",variant="challenger",worker="0"} 0.0' in told
+        assert 'leadgate_shadow_failures_total{shadow_version="2",worker="0"} 0.0' in told
+        assert 'leadgate_shadow_difference_count{model_version="1",shadow_version="2",worker="0"} 0.0' in told
+
+
 def test_a_route_whose_versions_are_elsewhere_is_taken_up_once_they_are_here(
     worker: Watched, machine: Machine, champion: Scored, challenger: Scored
 ) -> None:

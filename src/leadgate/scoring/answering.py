@@ -55,6 +55,11 @@ class Live:
     compiled: bool
     """Whether every score takes microseconds, so that a request is answered without waiting for a thread."""
 
+    @property
+    def arms(self) -> list[Arm]:
+        """The versions of the route, the champion first."""
+        return [self.champion] if self.challenger is None else [self.champion, self.challenger]
+
     def arm_of(self, lead_id: str) -> Arm:
         """The version that answers a lead."""
         if self.challenger is not None and has_challenger(self.route, lead_id):

@@ -22,6 +22,11 @@ SHARES = tuple(i / 20 for i in range(1, 21))
 """Bucket edges of scores, and of differences of scores."""
 DIFFERENCES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
+_PRIORITIES = ("high", "medium", "low")
+_ANSWERED = ("/predict", "200")
+"""Labels of the requests that `leadgate_prediction_seconds` has, too."""
+_REQUESTS = [(route, status) for route in ("/predict", "/predict/batch") for status in ("200", "500", "503")]
+"""Labels of the requests that alerts count."""
 _STALE_S = 10.0
 """A snapshot that is older is that of a worker that is gone."""
 
@@ -44,18 +49,20 @@ class Histogram:
 
     def observe(self, labels: Labels, value: float) -> None:
         """Count a value."""
-        series = self.series.get(labels)
-        if series is None:
-            series = self.series[labels] = _Counts([0] * (len(self.edges) + 1))
+        series = self.series.get(labels) or self.begin(labels)
         series.counts[bisect_left(self.edges, value)] += 1
         series.total += value
 
-    def together(self) -> tuple[list[int], float] | None:
-        """Counts and sum over all labels; None before the first value."""
-        if not self.series:
-            return None
+    def begin(self, labels: Labels) -> _Counts:
+        """Tell of these labels from now on: a rate does not see a first value."""
+        return self.series.setdefault(labels, _Counts([0] * (len(self.edges) + 1)))
+
+    def together(self) -> _Counts:
+        """Over all labels."""
         every = list(self.series.values())
-        return [sum(c) for c in zip(*(s.counts for s in every), strict=True)], sum(s.total for s in every)
+        return _Counts(
+            [sum(s.counts[i] for s in every) for i in range(len(self.edges) + 1)], sum(s.total for s in every)
+        )
 
 
 class Counter:
@@ -64,6 +71,10 @@ class Counter:
     def __init__(self, labels: Labels = ()) -> None:
         """``labels``: their names. Without any it is told from the start: a rate does not see a first value."""
         self.series: dict[Labels, float] = {} if labels else {(): 0}
+
+    def begin(self, labels: Labels) -> None:
+        """Tell of these labels from now on."""
+        self.series.setdefault(labels, 0)
 
     def add(self, labels: Labels, value: float = 1) -> None:
         """Count."""
@@ -142,6 +153,22 @@ class Metrics:
         self.refusals = self._counters["leadgate_refusals"]
         self.route_changes = self._counters["leadgate_route_changes"]
         self.route_failures = self._counters["leadgate_route_failures"]
+        for labels in _REQUESTS:
+            self.request_seconds.begin(labels)
+
+    def begin(self, versions: Sequence[tuple[str, str]]) -> None:
+        """Tell what the versions of a route may do, by version and variant, before they do it.
+
+        Between two looks of Prometheus a first value may be a thousand leads, and no rate would ever see them.
+        """
+        for version, variant in versions:
+            self.scores.begin((version, variant))
+            self.prediction_failures.begin((version, variant))
+            for priority in _PRIORITIES:
+                self.predictions.begin((version, variant, priority))
+            for shadow in {other for other, _ in versions} - {version}:
+                self.shadow_failures.begin((shadow,))
+                self.shadow_difference.begin((version, shadow))
 
     def leave_snapshot(self) -> None:
         """Write the instruments down for the other workers."""
@@ -159,13 +186,11 @@ class Metrics:
         return generate_latest(registry)
 
     def _snapshot(self) -> _Snapshot:
+        told = {name: h.series for name, h in self._histograms.items()}
+        told["leadgate_request_seconds"] = self._requests()
         histograms = {
-            name: [(labels, s.counts, s.total) for labels, s in h.series.items()]
-            for name, h in self._histograms.items()
+            name: [(labels, s.counts, s.total) for labels, s in series.items()] for name, series in told.items()
         }
-        if answered := self.prediction_seconds.together():
-            # Told once more among the requests, so that a rate over all routes needs one series.
-            histograms["leadgate_request_seconds"].append((("/predict", "200"), *answered))
         return _Snapshot(
             worker=self.worker,
             at=time.time(),
@@ -173,6 +198,12 @@ class Metrics:
             counters={name: list(c.series.items()) for name, c in self._counters.items()},
             gauges=self.gauges,
         )
+
+    def _requests(self) -> dict[Labels, _Counts]:
+        """All requests: most answers of /predict are counted by their prediction alone."""
+        alone, answered = self.request_seconds.series[_ANSWERED], self.prediction_seconds.together()
+        counts = [a + b for a, b in zip(alone.counts, answered.counts, strict=True)]
+        return {**self.request_seconds.series, _ANSWERED: _Counts(counts, alone.total + answered.total)}
 
     def _others(self) -> Iterator[_Snapshot]:
         if self._folder is None:

@@ -81,6 +81,12 @@ class Service:
     def __post_init__(self) -> None:
         self.library = LibraryQueue(self.limits.library_queue)
         self.shadows = LibraryQueue(self.limits.library_queue)
+        self.take_up(self.live)
+
+    def take_up(self, live: Live) -> None:
+        """Answer by this route from now on."""
+        self.metrics.begin([(arm.version, arm.variant) for arm in live.arms])
+        self.live = live
 
     def admit(self, authorization: bytes | None, scope: Scope, seconds: float) -> ApiKey | None:
         """The key of a caller who may do this; None where none is asked for. Raises RefusedCallerError."""

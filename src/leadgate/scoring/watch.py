@@ -240,7 +240,7 @@ class Watch:
 
     def _switch(self, live: Live) -> None:
         """Take up a route: in the event loop's thread, hence between two requests."""
-        self._service.live = live
+        self._service.take_up(live)
         self._service.metrics.route_changes.add(())
         self._service.metrics.gauges["leadgate_route_epoch"] = live.route.epoch
         route = live.route
@@ -311,8 +311,7 @@ def _warm(live: Live) -> None:
     values = tuple(given.get(feature.name) for feature in live.contract.features)
     body = encode({"lead_id": "warm", "features": given})
     request = Request(datetime.fromtimestamp(0).astimezone(), 0.0, "warm", 1)
-    arms = [live.champion] if live.challenger is None else [live.champion, live.challenger]
-    for arm in arms:
+    for arm in live.arms:
         for _ in range(100 if arm.compiled else 3):
             live.contract.decode_lead(body)
             lead = LeadIn("warm", values)
