@@ -1,7 +1,8 @@
 """Delivers what waits in the outbox: claimed, sent, then marked.
 
 A message is sent again where its sender died before it could mark it: at least once. Its id is in it, so that whoever
-takes it can tell. Messages of a channel that are about the same alert go out in their order.
+takes it can tell. Messages of a channel that are about the same alert go out in their order. While one is sent no
+connection is held: a party may take as long as it likes.
 """
 
 import threading
@@ -36,6 +37,12 @@ _MOST = 50
 """Messages of a channel in one go."""
 _TIMEOUTS = 3.0
 """A channel gets so many times the timeout of one message; then others are not kept waiting any longer."""
+_HANGING = 3
+"""Threads of a channel that may hang at a time: one that was left behind does not silence its channel."""
+
+_alive: dict[tuple[str, str, str], list[threading.Thread]] = {}
+"""By database, model and channel: what delivers to it, those that were left behind among them."""
+_gate = threading.Lock()
 
 
 class Sender(Protocol):
@@ -77,23 +84,21 @@ def deliver(post: Post) -> list[Attempt]:
     """Send everything that is due; gives what was tried.
 
     1. Give up what was tried too often.
-    2. Let each channel with something due have a thread of its own: one that hangs keeps nobody waiting.
+    2. Let each channel with something due have a thread of its own: one that hangs keeps nobody waiting. None for a
+       channel at which several hang already.
     3. Wait for them, and no longer than a few timeouts; what hangs on is somebody else's once its lease has ended.
     4. Mark the events of which somebody was told.
     """
     now = post.clock()
     with post.connect() as connection:
         bury_messages(connection, post.model_name, attempts=post.rules.attempts, now=now)
-        channels = channels_waiting(connection, post.model_name, now)
+        channels, where = channels_waiting(connection, post.model_name, now), connection.info.dsn
     done: Mapping[str, list[Attempt]] = {channel: [] for channel in channels}
     failed: list[Exception] = []
     threads = [
-        threading.Thread(
-            target=_drain, args=(post, channel, done[channel], failed), name=f"alerts-{channel}", daemon=True
-        )
-        for channel in channels
+        _start((where, post.model_name, channel), _drain, post, channel, done[channel], failed) for channel in channels
     ]
-    _run(threads, (_TIMEOUTS + 2) * post.rules.timeout_s, post.monotonic)
+    _wait([thread for thread in threads if thread], (_TIMEOUTS + 2) * post.rules.timeout_s, post.monotonic)
     if failed:
         raise failed[0]
     with post.connect() as connection:
@@ -101,9 +106,19 @@ def deliver(post: Post) -> list[Attempt]:
     return [attempt for channel in channels for attempt in list(done[channel])]
 
 
-def _run(threads: Sequence[threading.Thread], patience_s: float, monotonic: Callable[[], float]) -> None:
-    for thread in threads:
+def _start(key: tuple[str, str, str], target: Callable[..., None], *given: object) -> threading.Thread | None:
+    """Begin to deliver to a channel; None where as many threads hang at it as may."""
+    with _gate:
+        alive = _alive[key] = [thread for thread in _alive.get(key, []) if thread.is_alive()]
+        if len(alive) >= _HANGING:
+            return None
+        thread = threading.Thread(target=target, args=given, name=f"alerts-{key[-1]}", daemon=True)
         thread.start()
+        alive.append(thread)
+        return thread
+
+
+def _wait(threads: Sequence[threading.Thread], patience_s: float, monotonic: Callable[[], float]) -> None:
     end = monotonic() + patience_s
     for thread in threads:
         thread.join(max(0.0, end - monotonic()))
@@ -122,18 +137,17 @@ def _send_due(post: Post, channel: str, done: list[Attempt]) -> None:
     end = post.monotonic() + _TIMEOUTS * post.rules.timeout_s
     rng = np.random.default_rng()
     sender: Sender | None = None
-    with post.connect() as connection:
-        while len(done) < _MOST and post.monotonic() < end:
-            claim, now = str(uuid_utils.uuid4()), post.clock()
-            message = claim_message(
-                connection, post.model_name, channel, claim=claim, now=now, until=now + _lease(post.rules)
-            )
-            connection.commit()
-            if message is None:
-                return
-            sender, sent = _send(post, sender, message)
-            done.append(_mark(connection, post, message, claim, sent, rng))
-            connection.commit()
+    while len(done) < _MOST and post.monotonic() < end:
+        claim, now = str(uuid_utils.uuid4()), post.clock()
+        with post.connect() as connection:
+            until = now + _lease(post.rules)
+            message = claim_message(connection, post.model_name, channel, claim=claim, now=now, until=until)
+        if message is None:
+            return
+        sender, sent = _send(post, sender, message)
+        with post.connect() as connection:
+            attempt = _mark(connection, post, message, claim, sent, rng)
+        done.append(attempt)
 
 
 def _send(post: Post, sender: Sender | None, message: Message) -> tuple[Sender | None, Sent]:
