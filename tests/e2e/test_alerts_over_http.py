@@ -55,5 +55,6 @@ def test_an_alert_is_seen_and_taken_into_care_by_those_whose_keys_allow_it(cli: 
         (taken,) = client.post(path, json={"comment": "I look at it"}, headers=operator).json()
         assert (taken["state"], taken["acknowledged_by"]) == ("acknowledged", "night shift")
         assert client.post(path, json={"comment": "again"}, headers=operator).status_code == 409
-        assert "no alert 77" in client.post("/alerts/77/ack", json={"comment": "x"}, headers=operator).text
+        unknown = client.post("/alerts/77/ack", json={"comment": "x"}, headers=operator)
+        assert (unknown.status_code, "no alert 77" in unknown.text) == (404, True)
         assert client.get("/alerts", params={"all": "maybe"}, headers=reader).status_code == 422

@@ -13,11 +13,13 @@ from leadgate.monitoring.judging import judge
 from leadgate.monitoring.signs import source_features
 from leadgate.monitoring.slowness import FEW, Group, Load, why_slow
 from leadgate.monitoring.watch import gather
-from leadgate.storage.postgres.connection import Connection
+from leadgate.storage.postgres.connection import Connection, limit_statements
 from leadgate.storage.postgres.latencies import latencies_by
 from leadgate.storage.postgres.measurements import service_use
 
 _LONGEST = timedelta(days=366)
+_STATEMENT_S = 100.0
+"""Less than a caller over HTTP waits: what PostgreSQL does for a command that was ended would go on without it."""
 _SLOW = ("latency p95", "latency p99")
 
 
@@ -34,6 +36,7 @@ def diagnose(home: Home, since: datetime | None = None) -> Diagnosis:
     project = over(home.project, None if since is None else (now - since) / timedelta(days=1))
     rules = project.monitoring
     with home.connection() as connection:
+        limit_statements(connection, _STATEMENT_S)
         findings: tuple[Finding, ...] = judge(gather(connection, project, now), rules)
         if any(f.check in _SLOW and f.severity in ("yellow", "red") for f in findings):
             findings += tuple(_why_slow(connection, project, now, home.project.monitoring.window_days))

@@ -44,13 +44,18 @@ def add_alerts(app: FastAPI, desk: Desk) -> None:
         _ACK,
         summary="Take an alert into care: no reminders any more, unless it becomes worse",
         tags=["monitoring"],
-        responses=openapi.responses("Told", 400, 409, 422, 503),
+        responses=openapi.responses("Told", 400, 404, 409, 422, 503),
         response_class=Response,
         openapi_extra={**openapi.request_body("Reasoned"), **numbers_in(_ACK)},
     )
     async def ack(request: Request) -> Response:
         given, number = decode_as(Reasoned, await request.body()), number_of(request, "alert_id")
-        said = await desk.alerts("ack", f"--comment={given.comment}", str(number), by=actor_of(request, given.by))
+        by = actor_of(request, given.by)
+        try:
+            said = await desk.alerts("ack", f"--comment={given.comment}", str(number), by=by)
+        except BadRequestError:
+            await desk.alerts("show", str(number), if_refused=404)  # refuses where there is no such alert
+            raise
         return Response(said, media_type=_JSON)
 
 

@@ -8,7 +8,8 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from leadgate.errors import DatabaseDownError
@@ -16,10 +17,14 @@ from leadgate.scoring.contract import BadRequestError
 from leadgate.scoring.service import BusyError
 
 _COMMAND = (sys.executable, "-m", "leadgate")
-_WAITING = 8
-"""Acts that may wait for one another."""
+_ACTS = 8
+_LOOKS = 8
+_DIAGNOSES = 3
+"""Commands of a line that may be there at once: one runs, the others wait. A diagnosis takes up to two minutes."""
 _URGENT = ("rollback", "reject", "pause", "step-back")
 """Acts that wait for nobody: the way back is always open."""
+_LOOKING = ("list", "show", "plan", "status", "evidence", "history")
+"""Verbs that change nothing, for callers who may only read: no act waits for them."""
 _LONGEST_S = 120.0
 _REFUSED = 2
 _MOVED_BACK = 3
@@ -28,16 +33,45 @@ _JUDGED = (0, 10, 20)
 """Exit codes of `leadgate diagnose`: by severity."""
 
 
+class _Line:
+    """Where commands wait for each other; a bounded number may."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._there = 0
+        self._turn = asyncio.Lock()
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for the turn and have it. Raises BusyError where too many are there."""
+        if self._there >= self._most:
+            raise BusyError
+        self._there += 1
+        try:
+            async with self._turn:
+                yield
+        finally:
+            self._there -= 1
+
+
 @dataclass(kw_only=True)
 class Desk:
-    """Where the acts of one worker's callers wait for each other."""
+    """Where the commands of one worker's callers wait for each other: those that act, that look and that diagnose.
+
+    Each in a line of its own, so that nobody who may only read keeps out somebody who has to act.
+    """
 
     project: str
     """Folder of leadgate.yaml."""
     database_alive: Callable[[], bool]
     """Tells a refusal from a database that does not answer."""
-    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _waiting: int = 0
+    command: Sequence[str] = _COMMAND
+    """How `leadgate` is called."""
+    _acts: _Line = field(default_factory=lambda: _Line(_ACTS))
+    _looks: _Line = field(default_factory=lambda: _Line(_LOOKS))
+    _diagnoses: _Line = field(default_factory=lambda: _Line(_DIAGNOSES))
+    _under_way: dict[tuple[str, ...], asyncio.Task[bytes]] = field(default_factory=dict)
+    """Diagnoses by what was asked."""
 
     async def ask(self, verb: str, *arguments: str, by: str | None = None, if_refused: int = 409) -> bytes:
         """What ``leadgate rollout VERB`` says, as JSON.
@@ -48,36 +82,37 @@ class Desk:
         command = ["rollout", verb, f"--project={self.project}", "--json", *arguments]
         if verb in _URGENT:
             return await self._run(command, by, if_refused)
-        return await self._in_turn(command, by, if_refused)
+        async with (self._looks if verb in _LOOKING else self._acts).turn():
+            return await self._run(command, by, if_refused)
 
     async def diagnose(self, *arguments: str) -> bytes:
-        """What ``leadgate diagnose`` says, as JSON. Raises as ``ask`` does."""
-        command = ["diagnose", f"--project={self.project}", "--json", *arguments]
-        return await self._in_turn(command, None, 409, fine=_JUDGED)
+        """What ``leadgate diagnose`` says, as JSON. Raises as ``ask`` does.
 
-    async def alerts(self, verb: str, *arguments: str, by: str | None = None) -> bytes:
+        Callers who ask for the same while it is being found out get the same.
+        """
+        task = self._under_way.get(arguments)
+        if task is None:
+            task = self._under_way[arguments] = asyncio.create_task(self._diagnose(arguments))
+            task.add_done_callback(lambda _: self._under_way.pop(arguments))
+        return await asyncio.shield(task)  # the others still wait for it
+
+    async def _diagnose(self, arguments: Sequence[str]) -> bytes:
+        command = ["diagnose", f"--project={self.project}", "--json", *arguments]
+        async with self._diagnoses.turn():
+            return await self._run(command, None, 409, fine=_JUDGED)
+
+    async def alerts(self, verb: str, *arguments: str, by: str | None = None, if_refused: int = 409) -> bytes:
         """What ``leadgate alerts VERB`` says, as JSON. Raises as ``ask`` does."""
         command = ["alerts", verb, f"--project={self.project}", "--json", *arguments]
-        return await self._in_turn(command, by, 409)
-
-    async def _in_turn(
-        self, command: Sequence[str], by: str | None, if_refused: int, fine: Sequence[int] = (0, _MOVED_BACK)
-    ) -> bytes:
-        if self._waiting >= _WAITING:
-            raise BusyError
-        self._waiting += 1
-        try:
-            async with self._turn:
-                return await self._run(command, by, if_refused, fine)
-        finally:
-            self._waiting -= 1
+        async with (self._looks if verb in _LOOKING else self._acts).turn():
+            return await self._run(command, by, if_refused)
 
     async def _run(
         self, arguments: Sequence[str], by: str | None, if_refused: int, fine: Sequence[int] = (0, _MOVED_BACK)
     ) -> bytes:
         environment = {**os.environ, **({"LEADGATE_AUTHOR": by} if by else {})}
         process = await asyncio.create_subprocess_exec(
-            *_COMMAND, *arguments, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=environment
+            *self.command, *arguments, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=environment
         )
         try:
             said, complaint = await asyncio.wait_for(process.communicate(), _LONGEST_S)
