@@ -120,6 +120,15 @@ def test_a_team_that_works_by_priority_is_seen(high: tuple[float, int], low: tup
     assert contact_order(found, leads, RULES).severity == severity
 
 
+def test_a_team_with_very_many_contacts_is_not_accused() -> None:
+    """60 % of 20,000 leads with priority high and 20 % of 50,000 low ones: 22,000 contacts, of which 5,000 are read."""
+    read = {"high": waits(1.0, 2_727), "low": waits(1.0, 2_273)}
+    found = contact_order(Contacted(waits=read, share=5_000 / 22_000), {"high": 20_000, "low": 50_000}, RULES)
+    assert found.severity == "green"
+    assert "60% of the leads" in found.sentence
+    assert "low 20%" in found.sentence
+
+
 def test_who_reports_no_contacts_is_not_accused() -> None:
     """Without contacts nothing is known of the order."""
     assert contact_order(Contacted(waits={}), {"high": 100, "low": 700}, RULES).severity == "unknown"
@@ -146,16 +155,24 @@ def profile(high: int) -> Profile:
 def test_a_mark_that_does_not_help_is_told(high: int, contacts: float, by: str, severity: str) -> None:
     """Too many for the team, too many to mean anything, or too few to be of use."""
     made = profile(high)
-    found = high_priority(made, sent(window=int(contacts * made.scores.count)), 7, RULES)
+    found = high_priority(made, made.scores.count, sent(window=int(contacts * made.scores.count)), 7, RULES)
     assert found.severity == severity
     if severity != "green":
         assert found.details["by"] == by
 
 
+def test_a_champion_of_a_day_is_held_against_the_leads_of_all_days() -> None:
+    """A tenth of 700 leads are high, and ten are contacted in the week: seven times too many, however few it scored."""
+    made = profile(1_000)
+    found = high_priority(made, 7 * made.scores.count, sent(window=made.scores.count // 10), 7, RULES)
+    assert (found.severity, found.details["by"]) == ("red", "contacts")
+    assert found.value == pytest.approx(7, rel=0.01)
+
+
 def test_a_mark_without_lift_is_told() -> None:
     """Leads marked high are to convert far more often than the average one; here hardly anybody does otherwise."""
     asked = RULES.model_copy(update={"integration": RULES.integration.model_copy(update={"high_lift": 9.0})})
-    found = high_priority(profile(800), sent(window=10**6), 7, asked)
+    found = high_priority(profile(800), 20_000, sent(window=10**6), 7, asked)
     assert (found.severity, found.details["by"]) == ("yellow", "lift")
 
 
@@ -163,6 +180,6 @@ def test_the_capacity_may_be_said() -> None:
     """Leads marked high against contacts_a_day of leadgate.yaml where no contact is reported."""
     made = profile(800)
     none = sent(window=0)
-    assert high_priority(made, none, 7, RULES).details["contacts_a_day"] is None
+    assert high_priority(made, made.scores.count, none, 7, RULES).details["contacts_a_day"] is None
     asked = RULES.model_copy(update={"integration": RULES.integration.model_copy(update={"contacts_a_day": 1.0})})
-    assert high_priority(made, none, 7, asked).severity == "red"
+    assert high_priority(made, made.scores.count, none, 7, asked).severity == "red"

@@ -110,6 +110,11 @@ def scored_until(content: bytes) -> datetime | None:
     return moment_of(decode_profile(zlib.decompress(content)).last_at)
 
 
+def bands_of(content: bytes) -> dict[str, int]:
+    """The predictions of a profile by priority, whatever its layout."""
+    return decode_profile(zlib.decompress(content)).bands
+
+
 def counts_to_bytes(counts: Counts) -> tuple[bytes, bytes, int]:
     """Places, numbers, and which type the numbers have."""
     full = np.flatnonzero(counts)

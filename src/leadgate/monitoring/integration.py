@@ -54,6 +54,8 @@ class Contacted:
 
     waits: Mapping[str, Moments]
     """Days from the score to the contact, by priority; of the latest contacts where there are very many."""
+    share: float = 1.0
+    """Of all contacts, those that the waits are of."""
 
     @property
     def all(self) -> Moments:
@@ -160,8 +162,10 @@ def contact_order(found: Contacted, bands: Mapping[str, int], rules: MonitoringR
         have, need = (found.all.count, rules.least_leads) if min(leads) >= need else (min(leads), need)
         of = "contacts with scored leads" if min(leads) >= rules.least_conversions else "leads of each priority"
         return not_enough(_AREA, "contact order", have=have, need=need, of=of)
-    shares = [min(1.0, side.count / n) for side, n in zip((high, low), leads, strict=True)]
-    more, error = shares[0] - shares[1], sqrt(sum(s * (1 - s) / n for s, n in zip(shares, leads, strict=True)))
+    shares = [min(1.0, side.count / found.share / n) for side, n in zip((high, low), leads, strict=True)]
+    # The second part is what it costs to know a sample of the contacts only.
+    variances = (s * (1 - s) / n + s * (1 / found.share - 1) / n for s, n in zip(shares, leads, strict=True))
+    more, error = shares[0] - shares[1], sqrt(sum(variances))
     sooner, half = _sooner(high, low)
     return Finding(
         area=_AREA,
@@ -194,11 +198,12 @@ def _sooner(high: Moments, low: Moments) -> tuple[float, float]:
     return low.mean - high.mean, Z95 * sqrt(low.variance / low.count + high.variance / high.count)
 
 
-def high_priority(profile: Profile, contacts: Deliveries, days: float, rules: MonitoringRules) -> Finding:
+def high_priority(profile: Profile, arrived: int, contacts: Deliveries, days: float, rules: MonitoringRules) -> Finding:
     """Whether the mark high helps the team: not more leads than it can contact, better ones than average, and some.
 
     How much better is what the scores say: the highest ones are those with priority high. It holds as far as the scores
-    are calibrated.
+    are calibrated. ``profile`` is the champion's, which may answer for a part of the ``days`` only, and a share of the
+    leads; ``arrived``: the leads of these days, whoever scored them.
     """
     leads = sum(profile.bands.values())
     if leads < rules.least_leads:
@@ -208,7 +213,7 @@ def high_priority(profile: Profile, contacts: Deliveries, days: float, rules: Mo
     lift = _lift(profile, high)
     judged: list[tuple[Severity, str, float, float, str]] = []
     if can is not None:
-        a_day = (leads / days) / can
+        a_day = (arrived / days) / can
         severity = graded(share.low * a_day, asked.high_per_contact.yellow, asked.high_per_contact.red)
         limit = asked.high_per_contact.yellow
         told = f"{high / leads * a_day:.2g} leads with priority high for each contact; {limit:g} are allowed"

@@ -1,6 +1,6 @@
 """All checks on what was seen, in one place (quiet)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -46,6 +46,8 @@ class Seen:
     ratings: business.Ratings
     outcomes: integration.Deliveries
     contacts: integration.Deliveries
+    bands: Mapping[str, int]
+    """Leads of the window by priority, of all versions."""
     contacted: integration.Contacted
     """In the window."""
     contacted_before: integration.Contacted
@@ -139,7 +141,9 @@ def _integration(seen: Seen, rules: MonitoringRules) -> list[Finding]:
     ]
     if not seen.sides:
         return found
-    bands = {band: sum(side.profile.bands.get(band, 0) for side in seen.sides if side.profile) for band in scores.BANDS}
-    found.append(integration.contact_order(seen.contacted, bands, rules))
+    found.append(integration.contact_order(seen.contacted, seen.bands, rules))
     champion = seen.sides[0].profile
-    return found if champion is None else [*found, integration.high_priority(champion, seen.contacts, seen.days, rules)]
+    if champion is None:
+        return found
+    arrived = sum(seen.bands.values())
+    return [*found, integration.high_priority(champion, arrived, seen.contacts, seen.days, rules)]

@@ -1,6 +1,7 @@
 """Gathers what is known, judges it, writes the judgement down."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +12,7 @@ from leadgate.leads.adding import total_of
 from leadgate.leads.baselines import Baseline, baseline_from_bytes
 from leadgate.leads.layout import NO_LAYOUT, SCORE_EDGES
 from leadgate.leads.monitoring_rules import MonitoringRules
-from leadgate.leads.profile_bytes import scored_until
+from leadgate.leads.profile_bytes import bands_of, scored_until
 from leadgate.leads.profiles import Moments, Profile, add_moments
 from leadgate.leads.project import Project
 from leadgate.monitoring.business import Ratings, Won
@@ -103,6 +104,7 @@ def gather(connection: Connection, project: Project, now: datetime) -> Seen:
         ratings=Ratings(count=figures.count, mean=figures.mean, deviation=figures.deviation),
         outcomes=_deliveries(connection, "outcomes", window, now),
         contacts=_deliveries(connection, "contacts", window, now),
+        bands=_bands(connection, project.name, since=now - window, until=now),
         contacted=_contacted(connection, project.name, since=now - window, until=now),
         contacted_before=_contacted(connection, project.name, since=now - (_BEFORE + 1) * window, until=now - window),
     )
@@ -206,8 +208,16 @@ def _deliveries(connection: Connection, what: What, window: timedelta, now: date
 
 
 def _contacted(connection: Connection, model_name: str, *, since: datetime, until: datetime) -> Contacted:
-    waits = contact_waits(connection, model_name, since=since, until=until)
-    return Contacted(waits={priority: _moments(figures) for priority, figures in waits.items()})
+    waits, share = contact_waits(connection, model_name, since=since, until=until)
+    return Contacted(waits={priority: _moments(figures) for priority, figures in waits.items()}, share=share)
+
+
+def _bands(connection: Connection, model_name: str, *, since: datetime, until: datetime) -> Mapping[str, int]:
+    """The leads of a span by priority, whichever version and whichever bins: a team works them all."""
+    bands = Counter[str]()
+    for part in parts_between(connection, model_name, since=since, until=until):
+        bands.update(bands_of(part.payload))
+    return bands
 
 
 def _last_scored(connection: Connection, model_name: str, hour: datetime | None) -> datetime | None:

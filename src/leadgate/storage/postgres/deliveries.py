@@ -25,9 +25,13 @@ def last_delivery(connection: Connection, what: What, *, until: datetime) -> dat
 
 
 def contact_waits(
-    connection: Connection, model_name: str, *, since: datetime, until: datetime
-) -> dict[str, tuple[int, float, float]]:
-    """By priority: number, mean and sum of squared distances of the days from a score to the contact after it."""
-    values = {"model_name": model_name, "since": since, "until": until}
+    connection: Connection, model_name: str, *, since: datetime, until: datetime, most: int = 5_000
+) -> tuple[dict[str, tuple[int, float, float]], float]:
+    """By priority: number, mean and sum of squared distances of the days from a score to the contact after it.
+
+    They are of the latest ``most`` contacts; and which share of all these are.
+    """
+    values = {"model_name": model_name, "since": since, "until": until, "most": most}
     rows = connection.execute(statement("deliveries", "waits"), values).fetchall()
-    return {priority: (n, float(mean), float(m2)) for priority, n, mean, m2 in rows}
+    waits = {priority: (n, float(mean), float(m2)) for priority, n, mean, m2, _ in rows}
+    return waits, min(1.0, most / rows[0][4]) if rows else 1.0

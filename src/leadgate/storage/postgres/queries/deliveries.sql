@@ -19,14 +19,19 @@ SELECT recorded_at FROM leadgate.lead_outcomes WHERE recorded_at <= %(until)s OR
 SELECT max(recorded_at) FROM leadgate.lead_contacts WHERE recorded_at <= %(until)s
 
 -- waits
--- First contacts after a score; the latest suffice. A score older than a month is not what made somebody call.
-WITH latest AS (
+-- First contacts after a score; the latest suffice, with how many there are. A score older than a month is not what
+-- made somebody call.
+WITH contacted AS MATERIALIZED (
     SELECT lead_id, min(contacted_at) AS contacted_at
     FROM leadgate.lead_contacts
     WHERE contacted_at > %(since)s AND contacted_at <= %(until)s AND recorded_at <= %(until)s
     GROUP BY lead_id
-    ORDER BY 2 DESC
-    LIMIT 5000
+),
+latest AS (
+    SELECT lead_id, contacted_at
+    FROM contacted
+    ORDER BY contacted_at DESC
+    LIMIT %(most)s
 ),
 scored AS (
     SELECT p.priority, extract(epoch FROM c.contacted_at - p.scored_at)::double precision / 86400 AS days
@@ -40,6 +45,6 @@ scored AS (
         LIMIT 1
     ) AS p
 )
-SELECT priority, count(*), avg(days), coalesce(var_pop(days) * count(*), 0)
+SELECT priority, count(*), avg(days), coalesce(var_pop(days) * count(*), 0), (SELECT count(*) FROM contacted)
 FROM scored
 GROUP BY priority
