@@ -203,7 +203,18 @@ def test_silence_is_not_health() -> None:
     assert 'not "all is well"' in found.sentence
     assert len(found.unchecked) == len(HEALTHY) - 2
     assert all(unchecked.why for unchecked in found.unchecked)
-    assert [step.state for step in found.steps] == ["fine", *["unknown"] * 6]
+    assert [step.state for step in found.steps] == ["partly", *["unknown"] * 6]
+
+
+def test_a_step_of_which_little_is_known_is_not_called_fine() -> None:
+    """Scores are distributed as they were, but nothing is known of AUC; nor of whether outcomes still come."""
+    found = diagnosed(without=["model:AUC:champion", "model:recall:champion", "integration:delivery:outcomes"])
+    states = {step.name: (step.state, step.missing) for step in found.steps}
+    assert states["model"] == ("partly", ("AUC", "recall"))
+    assert states["integration"] == ("partly", ("delivery",))
+    assert states["drift"] == ("fine", ())
+    alarm = diagnosed(("model:AUC:champion", "red"), without=["model:recall:champion"]).steps[1]
+    assert (alarm.state, alarm.missing) == ("out", ("recall",))
 
 
 def test_an_alarm_without_a_cause_is_no_cause() -> None:

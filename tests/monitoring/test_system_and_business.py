@@ -126,4 +126,6 @@ def test_ratings_and_usage() -> None:
     assert ratings(Ratings(count=30, mean=6.0, deviation=1.0), RULES).severity == "yellow"
     assert ratings(Ratings(count=30, mean=7.8, deviation=1.0), RULES).severity == "green"
     assert ratings(Ratings(count=2, mean=1.0, deviation=0.0), RULES).severity == "unknown"
-    assert usage(700, 7, RULES).severity == "green"
+    assert usage(700, 7, RULES).severity == "unknown"
+    counted = RULES.model_copy(update={"business": RULES.business.model_copy(update={"scores_a_day": 100})})
+    assert [usage(n, 7, counted).severity for n in (700, 699, 0)] == ["green", "yellow", "yellow"]

@@ -133,10 +133,11 @@ def ratings(found: Ratings, rules: MonitoringRules) -> Finding:
 
 
 def usage(scores: int, days: float, rules: MonitoringRules) -> Finding:
-    """How many scores a day are asked for."""
+    """How many scores a day are asked for; whether they are enough is known only where somebody counts on some."""
     a_day, asked = scores / days, rules.business.scores_a_day
-    severity: Severity = "yellow" if asked is not None and a_day < asked else "green"
-    told = f"; {asked:,} are counted on" if asked is not None else ""
+    severity: Severity = "unknown" if asked is None else "yellow" if a_day < asked else "green"
+    counted = "monitoring.business.scores_a_day does not say how many" if asked is None else f"{asked:,}"
+    told = f"; {counted} are counted on"
     return Finding(
         area=_AREA,
         check="usage",

@@ -11,9 +11,11 @@ from typing import Literal
 
 from leadgate.monitoring.causes import CAUSES, Cause
 from leadgate.monitoring.findings import URGENCY, Finding, Severity, ranked, worst
-from leadgate.monitoring.signs import STEP_OF, STEPS, Facts, Sign, State, signs_of
+from leadgate.monitoring.signs import STEP_OF, STEPS, Facts, Sign, signs_of
 
 Confidence = Literal["almost certain", "likely", "possible"]
+StepState = Literal["out", "fine", "partly", "unknown"]
+"""partly: what is known is fine, and not all is known."""
 
 _CLEAR, _AHEAD = 0.4, 0.15
 """By which share of its score a cause leads the next one."""
@@ -62,9 +64,11 @@ class Step:
     number: int
     name: str
     asks: str
-    state: State
+    state: StepState
     findings: tuple[Finding, ...]
     """The most urgent first."""
+    missing: tuple[str, ...]
+    """The checks of which nothing is known; ``unchecked`` says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,9 +194,18 @@ def _feature(weighed: _Weighed) -> str:
 def _step(number: int, findings: Sequence[Finding], sources: frozenset[str]) -> Step:
     name, asks = STEPS[number]
     own = ranked(f for f in findings if number in _places(f, sources))
-    known: State = "fine" if any(f.severity == "green" for f in own) else "unknown"
-    out = any(f.severity in ("yellow", "red") for f in own)
-    return Step(number=number, name=name, asks=asks, state="out" if out else known, findings=tuple(own))
+    missing = dict.fromkeys(f.check for f in own if f.severity == "unknown")
+    state = _state({f.severity for f in own})
+    return Step(number=number, name=name, asks=asks, state=state, findings=tuple(own), missing=tuple(missing))
+
+
+def _state(severities: set[Severity]) -> StepState:
+    """Fine is only what is known to be so in every check that was to be made."""
+    if severities & {"yellow", "red"}:
+        return "out"
+    if "green" not in severities:
+        return "unknown"
+    return "partly" if "unknown" in severities else "fine"
 
 
 def _places(finding: Finding, sources: frozenset[str]) -> tuple[int, ...]:

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     from leadgate.monitoring.findings import Finding
 
 _COLOURS = {"green": "green", "unknown": "dim", "yellow": "yellow", "red": "red"}
-_STATES = {"out": "[red]out[/]", "fine": "[green]fine[/]", "unknown": "[dim]not known[/]"}
+_STATES = {
+    "out": "[red]out[/]",
+    "fine": "[green]fine[/]",
+    "partly": "[green]fine as far as known[/]",
+    "unknown": "[dim]not known[/]",
+}
 
 
 def diagnose(
@@ -65,6 +70,8 @@ def _print(found: "Diagnosis", *, everything: bool) -> None:
 
 def _print_step(step: "Step", *, everything: bool) -> None:
     console.print(f"\n{step.number} {step.name}: {_STATES[step.state]}. {step.asks}")
+    if step.missing and step.state != "unknown":
+        console.print(f"  Not known: {', '.join(step.missing)}", style="dim", markup=False)
     shown = [f for f in step.findings if everything or f.severity in ("yellow", "red")]
     if shown:
         columns = ["", "check", "of", "value", "limit", "interval", "sample", "what was found"]
