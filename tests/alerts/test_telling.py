@@ -11,6 +11,8 @@ from saying import Scene, scene_in
 
 from leadgate.app.alerting import acknowledge_alert, silence, unsilence, update_alerts
 from leadgate.leads.alert_rules import AlertRules
+from leadgate.records import Route
+from leadgate.storage.postgres.routes import add_route, present_route
 from leadgate.storage.postgres.upkeep import drop_messages
 
 HOUR = timedelta(hours=1)
@@ -288,13 +290,82 @@ def test_windows_that_disagree_are_one_alert(scene: Scene, told: Party) -> None:
 
 
 def test_a_window_that_is_run_no_more_counts_no_longer(scene: Scene, told: Party) -> None:
-    """Somebody's look at thirty days does not keep an alert for ever, once a day has passed."""
+    """Somebody's look at thirty days does not keep an alert for ever, once a day has passed and others went on."""
     scene.say({"AUC": "red"}, days=30)
     assert news(scene, told) == ["red: AUC"]
     for _ in range(3):
         assert scene.say({"AUC": "green"}) == []
     scene.now += 24 * HOUR
+    assert scene.say({"AUC": "green"}) == []
     assert scene.say({"AUC": "green"}) == ["clear AUC"]
+
+
+def test_days_without_a_worker_end_no_alert(scene: Scene, told: Party) -> None:
+    """The first run after them finds the day's window old; it was not given up, its run only comes a little later."""
+    for _ in range(2):
+        scene.say({"conversion": "red"}, days=1)
+        scene.now += 23 * HOUR
+        for _ in range(3):
+            scene.say({"conversion": "green"})
+    scene.now += 36 * HOUR
+    assert scene.say({"conversion": "green"}) == []
+    assert scene.say({"conversion": "red"}, days=1) == []
+    heard = news(scene, told)
+    assert heard.count("red: conversion") == 1
+    assert "resolved: conversion" not in heard
+
+
+def route(scene: Scene, champion: str, challenger: str | None) -> None:
+    """Put a route in force."""
+    with scene.home.connection() as connection:
+        present = present_route(connection, "lead-scoring")
+        put = Route(
+            model_name="lead-scoring",
+            epoch=present.epoch + 1 if present else 1,
+            stage="canary" if challenger else "full",
+            champion=champion,
+            champion_digest=f"digest {champion}",
+            challenger=challenger,
+            challenger_digest=f"digest {challenger}" if challenger else None,
+            share=1_000 if challenger else 0,
+            salt="s",
+            changed_at=scene.now,
+            changed_by="Ada",
+            reason="test",
+        )
+        add_route(connection, put)
+
+
+@pytest.mark.parametrize("arm", ("champion", "challenger"))
+def test_who_comes_after_a_version_has_alerts_of_its_own(scene: Scene, told: Party, arm: str) -> None:
+    """Neither the alert nor the readings of the one that left hide, or colour, what the next one shows."""
+    route(scene, "1", None)
+    scene.now += HOUR
+    route(scene, "1", "2")
+    said: dict[tuple[str, str], str] = {("score drift", arm): "red", ("AUC", ""): "green"}
+    assert scene.say(said, days=1) == ["fire score drift"]
+    scene.say(said)
+    scene.now += HOUR
+    route(scene, *(("2", None) if arm == "champion" else ("1", "3")))
+    began = scene.now
+    assert scene.say(said) == ["retire score drift", "fire score drift"]
+    ((opened, since),) = scene.rows("SELECT opened_at, severity_since FROM leadgate.alerts WHERE resolved_at IS NULL")
+    assert began < opened == since
+    good = {**said, ("score drift", arm): "green"}
+    assert [scene.say(good), scene.say(good)] == [[], ["clear score drift"]]
+    assert "resolved: score drift" in news(scene, told)
+
+
+def test_the_alert_of_a_challenger_that_left_ends_at_once(scene: Scene) -> None:
+    """Whatever the day's run had last said of it."""
+    route(scene, "1", None)
+    scene.now += HOUR
+    route(scene, "1", "2")
+    scene.say({("score drift", "challenger"): "red"}, days=1)
+    scene.now += HOUR
+    route(scene, "1", None)
+    assert scene.say({"AUC": "green"}) == ["retire score drift"]
+    assert scene.say({"AUC": "green"}) == []
 
 
 def test_a_subject_that_left_is_judged_no_more(scene: Scene, told: Party) -> None:

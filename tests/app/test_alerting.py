@@ -14,6 +14,8 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from conftest import _database
+from leadgate.alerts.states import Heard, Reading, advance
+from leadgate.alerts.updating import alert_of, row_of
 from leadgate.app.alerting import deliver_alerts, listed, update_alerts
 from leadgate.app.checking import run_checks
 from leadgate.app.playing import SimulatedClock, play
@@ -25,7 +27,7 @@ from leadgate.leads.alert_rules import AlertRules
 from leadgate.rollout.controller import alive
 from leadgate.rollout.moving import Person, carry_out
 from leadgate.simulator.world import World
-from leadgate.storage.postgres.alerts import AlertRow, add_alert
+from leadgate.storage.postgres.alerts import AlertRow, add_alert, change_alert, open_alerts
 from leadgate.storage.postgres.measurements import Measurement, add_measurement
 from leadgate.storage.postgres.routes import present_route
 from workshop import make_home, train_version
@@ -187,6 +189,31 @@ def test_red_leaves_a_challenger_that_is_not_the_cause(home: Home) -> None:
         carry_out(connection, history, "advance", Person(name="Ada", at=home.clock(), comment="go"), history.state)
     answer(home, failures=300)
     run_checks(home)
+    assert update_alerts(home).rolled_back is None
+    assert champion_of(home) == ("1", "2")
+
+
+def test_what_eases_while_it_answers_is_not_its_doing(home: Home) -> None:
+    """Two red alerts of the service from before the canary that get better in it: no reason to take it back."""
+    answer_with(home)
+    for check in ("error rate", "latency p99"):
+        open_alert(home, check, "")
+    later(home, hours=1)
+    with home.connection() as connection, connection.transaction():
+        history = alive(connection, home.project.name)
+        carry_out(connection, history, "advance", Person(name="Ada", at=home.clock(), comment="go"), history.state)
+    later(home, hours=1)
+    with home.connection() as connection:
+        for alert in map(alert_of, open_alerts(connection, home.project.name)):
+            better = Heard(
+                area=alert.area,
+                check=alert.check,
+                subject="",
+                readings=(Reading(length=604_800.0, said=("yellow", "yellow")),),
+                sentence="better",
+            )
+            eased = advance(alert, better, "ease", alert.cause, home.project.alerts, home.clock())
+            change_alert(connection, row_of(eased, home.project.name))
     assert update_alerts(home).rolled_back is None
     assert champion_of(home) == ("1", "2")
 

@@ -1,6 +1,6 @@
 """Moves the alerts of a model by what its checks said, and writes to the outbox what people have to be told."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
@@ -9,7 +9,7 @@ import uuid_utils
 from leadgate.alerts.causes import cause_of
 from leadgate.alerts.messages import OVER, Text, text_of, text_of_event, with_id
 from leadgate.alerts.silences import Silence
-from leadgate.alerts.states import URGENCY, Alert, Event, Heard, Reading, Said, advance, event_of, refresh
+from leadgate.alerts.states import URGENCY, Alert, Event, Heard, Reading, Said, advance, event_of, move, refresh
 from leadgate.alerts.telling import Telling, tellings
 from leadgate.leads.alert_rules import AlertRules, Level
 from leadgate.storage.postgres import alerts as store
@@ -39,14 +39,18 @@ def update(connection: Connection, model_name: str, rules: AlertRules, now: date
 
     1. Lock the alerts of the model, so that two who update them move them once.
     2. Read what the last runs of checks said, the open alerts, the silences.
-    3. Let each subject have its event, by the table of states.
-    4. Tell what is new, worse, due again or over, to the channels of its level.
+    3. Retire the alerts of a champion or challenger that is none any more: who came after it has alerts of its own.
+    4. Let each subject have its event, by the table of states.
+    5. Tell what is new, worse, due again or over, to the channels of its level.
     """
     with connection.transaction():
         store.lock_alerts(connection, model_name)
-        heard = heard_of(store.heard_lately(connection, model_name, now=now, most=_most(rules)))
-        known = {alert.key: alert for alert in map(alert_of, store.open_alerts(connection, model_name))}
-        changed, alerts = [], []
+        arms = store.arms_since(connection, model_name)
+        heard = heard_of(store.heard_lately(connection, model_name, now=now, most=_most(rules)), arms)
+        found = [alert_of(row) for row in store.open_alerts(connection, model_name)]
+        known = {alert.key: alert for alert in found if not _departed(alert, arms)}
+        alerts = [_retire(connection, model_name, alert, now) for alert in found if _departed(alert, arms)]
+        changed = [Changed(event="retire", alert=alert) for alert in alerts]
         for key in [*known, *(key for key in heard if key not in known)]:
             after, event = _moved(known.get(key), _heard(heard, known.get(key), key), rules, now)
             if after is None:
@@ -76,14 +80,17 @@ def take_events(connection: Connection, model_name: str, rules: AlertRules, now:
     return len(found)
 
 
-def heard_of(rows: Sequence[HeardRow]) -> dict[tuple[str, str], Heard]:
+def heard_of(rows: Sequence[HeardRow], arms: Mapping[str, datetime]) -> dict[tuple[str, str], Heard]:
     """What was said of each subject, by check and subject.
 
-    A run that says nothing of a subject, of which another says something, says "absent".
+    A run that says nothing of a subject, of which another says something, says "absent"; so does one that was before
+    the subject, a champion or challenger, became what it is (``arms``).
     """
     runs = {length: max(r.place for r in rows if r.length == length) for length in {r.length for r in rows}}
     by_key: dict[tuple[str, str], list[HeardRow]] = {}
     for row in rows:
+        if row.subject in arms and row.checked_at < arms[row.subject]:
+            continue
         by_key.setdefault((row.check_name, row.subject), []).append(row)
     return {key: _heard_of(found, runs) for key, found in by_key.items()}
 
@@ -145,6 +152,16 @@ def _heard(heard: dict[tuple[str, str], Heard], alert: Alert | None, key: tuple[
     other = next(iter(heard.values()))
     readings = tuple(Reading(length=r.length, said=_said([], len(r.said))) for r in other.readings)
     return Heard(area=alert.area, check=alert.check, subject=alert.subject, readings=readings, sentence=alert.sentence)
+
+
+def _departed(alert: Alert, arms: Mapping[str, datetime]) -> bool:
+    """Whether it is about a version that has left its arm since."""
+    return alert.subject in arms and alert.opened_at < arms[alert.subject]
+
+
+def _retire(connection: Connection, model_name: str, alert: Alert, now: datetime) -> Alert:
+    after = replace(alert, state=move(alert.state, "retire"), resolved_at=now)
+    return _store(connection, model_name, alert, after, "retire", now)
 
 
 def _moved(

@@ -310,11 +310,11 @@ def _may_be_its_doing(alert: Alert, steps: list[Step], stage: Stage, out: set[tu
     """Whether a version that answers can be the cause, by what and since when.
 
     Of the service's errors and latencies since it answers. Of what its own arm shows, and the champion's does not; in
-    stage full, in which it is the champion, since that stage began.
+    stage full, in which it is the champion, since that stage began. What eased to yellow meanwhile went out before.
     """
     live: tuple[str, ...] = ("full",) if stage == "full" and alert.check not in _ITS_DOING else tuple(_LIVE)
     since = next(step.acted_at for step in steps if step.stage in live)
-    if alert.severity_since < since:
+    if (alert.severity_since if alert.severity == "red" else alert.opened_at) < since:
         return False
     if alert.check in _ITS_DOING:
         return True

@@ -139,6 +139,12 @@ def heard_lately(connection: Connection, model_name: str, *, now: datetime, most
         return cursor.execute(statement("alerts", "heard"), values).fetchall()
 
 
+def arms_since(connection: Connection, model_name: str) -> dict[str, datetime]:
+    """Since when the present version (or none) is champion, and challenger; without an arm that never changed."""
+    rows = connection.execute(statement("alerts", "arms"), {"model_name": model_name}).fetchall()
+    return {row[0]: row[1] for row in rows}
+
+
 def open_alerts(connection: Connection, model_name: str) -> list[AlertRow]:
     """The alerts that are not resolved, the first first."""
     with connection.cursor(row_factory=class_row(AlertRow)) as cursor:

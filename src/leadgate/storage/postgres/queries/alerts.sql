@@ -4,7 +4,8 @@ SELECT pg_advisory_xact_lock(hashtextextended('leadgate alerts ' || %(model_name
 
 -- heard
 -- Of each length of window the last runs; of these what each check said of each subject, the last run first. A length
--- that has not been run for long, by its own pace, is left out: somebody's one look, or a setting that has changed.
+-- that has not been run for long, by its own pace, while others have, is left out: somebody's one look, or a setting that
+-- has changed. Where nothing has been run for long, nobody was there to run it.
 WITH runs AS (
     SELECT run_id, checked_at, length,
            row_number() OVER (PARTITION BY length ORDER BY checked_at DESC, run_id DESC) AS place,
@@ -19,7 +20,12 @@ alive AS (
     SELECT length
     FROM runs
     WHERE place = 1
-      AND checked_at >= %(now)s - greatest(interval '1 day', 2 * coalesce(checked_at - before, interval '0'))
+      AND %(most)s > (
+          SELECT count(*)
+          FROM runs other
+          WHERE other.length <> runs.length AND other.checked_at >= runs.checked_at
+                + greatest(interval '1 day', 2 * coalesce(runs.checked_at - runs.before, interval '0'))
+      )
 )
 SELECT runs.length, runs.place, runs.checked_at, r.area, r.check_name, r.subject, r.severity, r.sentence
 FROM runs
@@ -27,6 +33,33 @@ JOIN alive USING (length)
 JOIN leadgate.check_results r USING (run_id, checked_at)
 WHERE runs.place <= %(most)s
 ORDER BY runs.length, runs.place, r.result_id
+
+-- arms
+-- Since when the present champion is the champion, and the present challenger (or nobody) the challenger; nothing of an arm
+-- that never changed.
+WITH named AS (
+    SELECT epoch, changed_at, 'champion' AS subject, champion_digest AS digest
+    FROM leadgate.routes
+    WHERE model_name = %(model_name)s
+    UNION ALL
+    SELECT epoch, changed_at, 'challenger', challenger_digest
+    FROM leadgate.routes
+    WHERE model_name = %(model_name)s
+),
+present AS (
+    SELECT DISTINCT ON (subject) subject, digest
+    FROM named
+    ORDER BY subject, epoch DESC
+)
+SELECT n.subject, min(n.changed_at) AS since
+FROM named n
+JOIN present USING (subject)
+WHERE n.epoch > (
+    SELECT max(o.epoch)
+    FROM named o
+    WHERE o.subject = n.subject AND o.digest IS DISTINCT FROM present.digest
+)
+GROUP BY n.subject
 
 -- open_alerts
 SELECT alert_id, model_name, area, check_name, subject, cause, state, severity, severity_since, sentence, opened_at,
