@@ -120,10 +120,9 @@ def _row(truth: str, said: Sequence[Said]) -> Row:
 def _notes(said: Sequence[Said], wrong: Sequence[Said]) -> list[str]:
     return [
         f"{RUNS} runs a cause, seeds {FIRST_SEED} to {FIRST_SEED + RUNS - 1}, one world and one model a seed.",
-        "The rules were written with seeds below 400, and not changed after these were played, but for one cause more: "
-        "past outage.",
-        "Outcomes take a window of 14 days here and matured_days is 14, where a new project has 60 and 28; windows that "
-        "long were not measured.",
+        "The rules were written with seeds below 400.",
+        "After these seeds were played: one cause more (past outage), and contact order, high priority, usage mended.",
+        "Outcomes have a window of 14 days here, and matured_days is 14; a new project has 60 and 28: not measured.",
         "150 to 280 leads a day; base rate, team, strength and duration of the cause are drawn as well.",
         "Model drift moves at least 0.75 of the truth, for four weeks or more (narrowed with the former seeds).",
         "A sales process is new for 8 to 25 days where contacts tell it, for 24 to 31 where outcomes do (the same).",
