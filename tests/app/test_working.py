@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -24,9 +25,10 @@ from leadgate.app.wire import Home
 from leadgate.app.working import work
 from leadgate.errors import DatabaseDownError, RefusedError
 from leadgate.leads.worker_rules import Schedule
-from leadgate.storage.postgres.connection import connect
+from leadgate.storage.postgres.alerts import new_events
+from leadgate.storage.postgres.connection import connect, statement
 from leadgate.storage.postgres.jobs import SCHEMA, ensure_queue
-from leadgate.storage.postgres.runs import Run
+from leadgate.storage.postgres.runs import Run, failures, start_run
 
 
 @pytest.fixture
@@ -192,6 +194,88 @@ def test_people_are_told_once_of_a_job_that_keeps_failing(home: Home, marks: Mar
     assert told[0][:2] == ("job failed", "yellow")
     assert told[0][2].startswith("checks has failed 4 times")
     assert told[0][2].endswith("ValueError: the kettle is empty")
+
+
+def told(home: Home) -> list[str]:
+    """What was left for the alerts to deliver."""
+    with home.connection() as connection:
+        return [
+            row[0] for row in connection.execute("SELECT message FROM leadgate.events ORDER BY event_id").fetchall()
+        ]
+
+
+def test_people_are_told_whoever_saw_the_fourth_failure(home: Home, marks: Marks) -> None:
+    """Three by the worker and one by hand, then more by both: one event; another after it has ended well."""
+    broken, mended = chores(marks, ["checks:fail"]), chores(marks, ["checks:quick"])
+    work(home, once=True, jobs=broken, pace=replace(HASTY, retries=2))
+    with home.connection() as connection:
+        connection.execute("DELETE FROM leadgate.events")  # the worker above had less patience than the next one
+    for _ in range(2):
+        run_job(home, broken[0], "anna")
+        assert [text.split(",")[0] for text in told(home)] == ["checks has failed 4 times"]
+    work(home.on(at(NOW + timedelta(minutes=15))), once=True, jobs=broken, pace=HASTY)
+    assert len(told(home)) == 1
+    run_job(home, mended[0], "anna")
+    for count in (1, 1, 1, 2, 2):
+        run_job(home, broken[0], "anna")
+        assert len(told(home)) == count
+
+
+def test_people_are_told_of_a_job_that_kills_its_workers(home: Home, marks: Marks) -> None:
+    """Nobody is left to count its failures: the next run does so before it dies too."""
+    quick = chores(marks, ["checks:quick"])[0]
+    with home.connection() as connection:
+        for _ in range(4):
+            start_run(connection, home.project.name, "checks", at=home.clock(), by="worker")
+    seen: list[list[str]] = []
+
+    def look(_: Home) -> str:
+        seen.append(told(home))
+        return "done"
+
+    run_job(home, job("checks", look), "worker")
+    assert [text.split(",")[0] for text in seen[0]] == ["checks has failed 4 times"]
+    assert "killed" in seen[0][0]
+    run_job(home, quick, "worker")
+    assert told(home) == seen[0]
+
+
+def test_what_failed_in_one_project_is_told_by_that_project(home: Home, marks: Marks, tmp_path: Path) -> None:
+    """Projects that share a database have people of their own."""
+    folder = tmp_path / "other"
+    folder.mkdir()
+    other = project(folder, str(home.settings.database_url))
+    (folder / "leadgate.yaml").write_text((home.folder / "leadgate.yaml").read_text().replace("lead-scoring", "other"))
+    work(home, once=True, jobs=chores(marks, ["checks:fail"]), pace=HASTY)
+    with home.connection() as connection:
+        for name, count in ((other.project.name, 0), (home.project.name, 1)):
+            events = new_events(connection, name, since=NOW - timedelta(days=1), now=NOW)
+            assert [event.kind for event in events] == count * ["job failed"]
+
+
+def test_counting_failures_takes_time_in_proportion_to_them(home: Home) -> None:
+    """A job that fails each minute has failed 43,000 times in a month: rows touched, as PostgreSQL counts them."""
+    n = 500
+    with home.connection() as connection:
+        connection.execute(
+            "INSERT INTO leadgate.job_runs (model_name, job, started_at, started_by, ended_at, result, sentence) "
+            "SELECT 'lead-scoring', 'checks', %(at)s, 'worker', %(at)s, 'failed', '' FROM generate_series(1, %(n)s)",
+            {"at": NOW, "n": n},
+        )
+        assert failures(connection, "lead-scoring") == {"checks": n}
+        for name in ("failures", "untold_failures"):
+            query = f"EXPLAIN (ANALYZE, FORMAT JSON) {statement('runs', name)}".encode()
+            values = {"model_name": "lead-scoring", "job": "checks", "subject": "job checks of lead-scoring"}
+            row = connection.execute(query, values).fetchone()
+            assert row is not None
+            assert n <= touched(row[0][0]["Plan"]) < 10 * n
+
+
+def touched(node: dict[str, Any]) -> int:
+    """Rows that a plan read, those that it threw away among them."""
+    removed = sum(int(value) for key, value in node.items() if key.startswith("Rows Removed"))
+    mine = (int(node["Actual Rows"]) + removed) * int(node["Actual Loops"])
+    return mine + sum(touched(child) for child in node.get("Plans", []))
 
 
 def test_refused_is_not_failed(home: Home, marks: Marks) -> None:

@@ -10,7 +10,9 @@ from leadgate.app import chores
 from leadgate.app.schedule import next_due
 from leadgate.app.wire import Home
 from leadgate.errors import LeadgateError, NotFoundError, RefusedError
+from leadgate.storage.postgres.connection import Connection
 from leadgate.storage.postgres.jobs import Waiting, waiting_jobs, worker_lives
+from leadgate.storage.postgres.rollouts import add_event
 from leadgate.storage.postgres.runs import (
     Result,
     Run,
@@ -22,10 +24,13 @@ from leadgate.storage.postgres.runs import (
     last_runs,
     runs_of,
     start_run,
+    untold_failures,
 )
 
 WORKER = "worker"
 """Who runs a job that nobody runs by hand."""
+TRIES = 4
+"""Failures one after the other of which people are told."""
 DIED = "It did not end: its process was killed, or the database went away."
 
 
@@ -84,12 +89,12 @@ def find_job(name: str, jobs: Sequence[Job] = JOBS) -> Job:
     raise NotFoundError(f"There is no job {name!r}; there are {', '.join(job.name for job in jobs)}.")
 
 
-def run_job(home: Home, job: Job, by: str) -> Run:
+def run_job(home: Home, job: Job, by: str, *, tries: int = TRIES) -> Run:
     """Do a job now, and write down what came of it.
 
     1. Take its lock, which the database gives to one at a time and takes back from whoever dies.
-    2. End the runs of those who died.
-    3. Write down that it runs; do it; write down what came of it.
+    2. End the runs of those who died, and tell people before the next one dies too.
+    3. Write down that it runs; do it; write down what came of it, and tell people where it fails again and again.
 
     Raises RefusedError where somebody runs it already. What the job itself raises becomes the run's result.
     """
@@ -99,9 +104,12 @@ def run_job(home: Home, job: Job, by: str) -> Run:
             raise RefusedError(_busy(home, job))
         with home.connection() as connection:
             close_dead_runs(connection, name, job.name, at=home.clock(), sentence=DIED)
+            _tell_people(connection, home, job, after=tries)
             number = start_run(connection, name, job.name, at=home.clock(), by=by)
         result, sentence, trace = _do(home, job, number)
         _end(home, number, result, sentence, trace)
+        with home.connection() as connection:
+            _tell_people(connection, home, job, after=tries)
     with home.connection() as connection:
         return next(run for run in runs_of(connection, name, job.name) if run.job_run_id == number)
 
@@ -166,6 +174,27 @@ def _do(home: Home, job: Job, number: int) -> tuple[Result, str, str | None]:
 def _end(home: Home, number: int, result: Result, sentence: str, trace: str | None) -> None:
     with home.connection() as connection:
         end_run(connection, number, at=home.clock(), result=result, sentence=sentence, traceback=trace)
+
+
+def _tell_people(connection: Connection, home: Home, job: Job, *, after: int) -> None:
+    """Leave an event, once, when a job has failed so often: nobody reads a list of jobs each day.
+
+    Once until it ends otherwise: whoever holds the job's lock is the only one who looks and tells.
+    """
+    subject = f"job {job.name} of {home.project.name}"
+    found = untold_failures(connection, home.project.name, job.name, subject=subject)
+    if found is None or found[0] < after:
+        return
+    times, number, sentence = found
+    add_event(
+        connection,
+        at=home.clock(),
+        kind="job failed",
+        severity="yellow",
+        subject=subject,
+        message=f"{job.name} has failed {times} times, see `leadgate jobs show {job.name}`: {sentence}",
+        details={"model": home.project.name, "job": job.name, "job_run_id": number},
+    )
 
 
 def _busy(home: Home, job: Job) -> str:

@@ -17,13 +17,24 @@ from procrastinate.jobs import Job as Queued
 from procrastinate.jobs import Status
 from procrastinate.retry import BaseRetryStrategy, RetryDecision
 
-from leadgate.app.jobs import JOBS, WORKER, Job, JobState, cron_of, job_states, queue_of, queues_of, run_job, task_of
+from leadgate.app.jobs import (
+    JOBS,
+    TRIES,
+    WORKER,
+    Job,
+    JobState,
+    cron_of,
+    job_states,
+    queue_of,
+    queues_of,
+    run_job,
+    task_of,
+)
 from leadgate.app.schedule import last_due, next_due
 from leadgate.app.wire import Home
 from leadgate.errors import LeadgateError, RefusedError
 from leadgate.storage.postgres.jobs import bring_forward, ensure_queue, sync_connector
-from leadgate.storage.postgres.rollouts import add_event
-from leadgate.storage.postgres.runs import Run, failures
+from leadgate.storage.postgres.runs import Run
 
 log = logging.getLogger("leadgate.worker")
 
@@ -39,7 +50,7 @@ class Pace:
     """Without a heartbeat the jobs of a worker are taken over."""
     first_retry: float = 15.0
     """After a failure; then four times as long, each time."""
-    retries: int = 3
+    retries: int = TRIES - 1
     answer: float = 10.0
     """For the database to answer: an outage that is shorter is not noticed."""
     reconnect: float = 5.0
@@ -155,32 +166,16 @@ def _task(home: Home, job: Job, pace: Pace, ended: Callable[[Run], None]) -> Cal
     def task(timestamp: int) -> None:
         del timestamp
         try:
-            run = run_job(home, job, WORKER)
+            run = run_job(home, job, WORKER, tries=pace.retries + 1)
         except RefusedError as error:
             log.info("%s left out: %s", job.name, error)
             return
         ended(run)
         _tell(run)
         if run.result == "failed":
-            _tell_people(home, run, after=pace.retries + 1)
             raise RunFailedError(run.sentence)
 
     return task
-
-
-def _tell_people(home: Home, run: Run, *, after: int) -> None:
-    """Leave an event, once, when a job has failed as often as it is tried: nobody reads a list of jobs each day."""
-    with home.connection() as connection:
-        if failures(connection, home.project.name).get(run.job) == after:
-            add_event(
-                connection,
-                at=home.clock(),
-                kind="job failed",
-                severity="yellow",
-                subject=f"job {run.job} of {home.project.name}",
-                message=f"{run.job} has failed {after} times, see `leadgate jobs show {run.job}`: {run.sentence}",
-                details={"job": run.job, "job_run_id": run.job_run_id},
-            )
 
 
 def _tell(run: Run) -> None:

@@ -92,6 +92,16 @@ def failures(connection: Connection, model_name: str) -> Mapping[str, int]:
     return dict(connection.execute(statement("runs", "failures"), {"model_name": model_name}).fetchall())
 
 
+def untold_failures(connection: Connection, model_name: str, job: str, *, subject: str) -> tuple[int, int, str] | None:
+    """How often a job failed since it last ended otherwise, the last of these runs and its sentence.
+
+    None where it did not fail, or where an event about ``subject`` has told of them.
+    """
+    values = {"model_name": model_name, "job": job, "subject": subject}
+    row = connection.execute(statement("runs", "untold_failures"), values).fetchone()
+    return None if row is None else (row[0], row[1], row[2])
+
+
 def jobs_held(connection: Connection, model_name: str, jobs: Sequence[str]) -> set[str]:
     """Those of some jobs that somebody runs at this moment."""
     values = {"model_name": model_name, "jobs": list(jobs)}

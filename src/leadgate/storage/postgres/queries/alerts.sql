@@ -161,7 +161,7 @@ SELECT e.event_id, e.happened_at, e.kind, e.severity, e.subject, e.message
 FROM leadgate.events e
 LEFT JOIN leadgate.rollouts r ON e.subject = 'rollout ' || r.rollout_id
 WHERE e.delivered_at IS NULL AND e.happened_at > %(since)s AND e.happened_at <= %(now)s
-      AND coalesce(r.model_name, %(model_name)s) = %(model_name)s
+      AND coalesce(r.model_name, e.details ->> 'model', %(model_name)s) = %(model_name)s
       AND NOT EXISTS (SELECT FROM leadgate.alert_messages m WHERE m.event_id = e.event_id)
 ORDER BY e.event_id
 

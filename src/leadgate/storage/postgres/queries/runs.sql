@@ -35,13 +35,36 @@ LIMIT %(most)s
 
 -- failures
 -- Of each job, since it last ended otherwise.
-SELECT job, count(*)
+WITH others AS MATERIALIZED (
+    SELECT job, coalesce(max(job_run_id) FILTER (WHERE result <> 'failed'), 0) AS last
+    FROM leadgate.job_runs
+    WHERE model_name = %(model_name)s
+    GROUP BY job
+)
+SELECT r.job, count(*)
 FROM leadgate.job_runs r
-WHERE model_name = %(model_name)s AND result = 'failed'
-  AND job_run_id > coalesce(
-      (SELECT max(job_run_id) FROM leadgate.job_runs o
-       WHERE o.model_name = r.model_name AND o.job = r.job AND o.result <> 'failed'), 0)
-GROUP BY job
+JOIN others o ON o.job = r.job AND r.job_run_id > o.last
+WHERE r.model_name = %(model_name)s AND r.result = 'failed'
+GROUP BY r.job
+
+-- untold_failures
+-- How often a job failed since it last ended otherwise, and the last of these runs; nothing where people know.
+WITH failed AS (
+    SELECT count(*) AS times, max(job_run_id) AS last, min(job_run_id) AS first
+    FROM leadgate.job_runs
+    WHERE model_name = %(model_name)s AND job = %(job)s AND result = 'failed'
+      AND job_run_id > coalesce(
+          (SELECT max(job_run_id) FROM leadgate.job_runs
+           WHERE model_name = %(model_name)s AND job = %(job)s AND result <> 'failed'), 0)
+)
+SELECT f.times, f.last, r.sentence
+FROM failed f
+JOIN leadgate.job_runs r ON r.job_run_id = f.last
+WHERE NOT EXISTS (
+    SELECT
+    FROM leadgate.events
+    WHERE kind = 'job failed' AND subject = %(subject)s AND (details ->> 'job_run_id')::bigint >= f.first
+)
 
 -- jobs_held
 -- The jobs whose lock somebody has: PostgreSQL shows the key of a lock in two halves.
