@@ -33,6 +33,7 @@ from leadgate.storage.postgres.profiles import (
     forget_hours,
     hold_off_adding,
     hours_between,
+    logged_between,
     publish_baseline,
 )
 
@@ -302,6 +303,24 @@ def test_tidying_waits_for_who_makes_hours_anew(published: str) -> None:
                 assert forget_hours(connection, NAME, **span) == 3
             tidied.result(20)
         assert hours_between(connection, NAME, **span) == []
+
+
+def test_the_first_prediction_of_a_day_does_not_wait_for_who_waits_for_it(published: str) -> None:
+    """A drainer makes the day's partition, for which it has the log to itself, while hours are made anew."""
+    with psycopg.connect(published, autocommit=True) as connection, ThreadPoolExecutor() as pool:
+        with connection.transaction():
+            ensure_partitions(connection, {NOW.date()})
+            anew = pool.submit(read_held_off, published)
+            wait_for_a_waiter(connection)
+            log_predictions(connection, [made(1)])
+        assert anew.result(20) == 1
+
+
+def read_held_off(url: str) -> int:
+    """Predictions in the log, as who makes hours anew reads them."""
+    with psycopg.connect(url, autocommit=True) as connection, connection.transaction():
+        hold_off_adding(connection)
+        return sum(map(len, logged_between(connection, NAME, since=NOW, until=NOW + timedelta(hours=1))))
 
 
 def tidy_alone(url: str) -> int:

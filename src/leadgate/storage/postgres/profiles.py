@@ -53,7 +53,8 @@ class HourVolume:
 
 
 def hold_off_adding(connection: Connection) -> None:
-    """Wait for those who add at this moment; until this transaction ends nobody does."""
+    """Wait for those who add at this moment; until this transaction ends nobody does, and it may read the log."""
+    connection.execute(statement("profiles", "keep_log_readable"))
     connection.execute(statement("profiles", "hold_off_adding"))
 
 

@@ -1,3 +1,7 @@
+-- keep_log_readable
+-- Who makes a day's partition has the log to itself, and takes its share of the lock after that: in this order, too.
+LOCK TABLE ONLY leadgate.prediction_logs IN ACCESS SHARE MODE
+
 -- hold_off_adding
 -- Waits for those who add at this moment, and they wait for it.
 SELECT pg_advisory_xact_lock(hashtext('leadgate.profiles'))
