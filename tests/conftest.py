@@ -4,6 +4,8 @@ import os
 
 # Two test processes on two cores: threads of the numeric libraries would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Tables are as wide on every machine; Rich takes the width when it is first imported.
+os.environ["COLUMNS"] = "250"
 
 import socket
 from collections.abc import Callable, Iterator
