@@ -253,6 +253,23 @@ def test_what_failed_in_one_project_is_told_by_that_project(home: Home, marks: M
             assert [event.kind for event in events] == count * ["job failed"]
 
 
+@pytest.mark.parametrize("made_by", ("this release", "an earlier one"))
+def test_a_worker_of_another_project_is_none_of_this(home: Home, marks: Marks, tmp_path: Path, made_by: str) -> None:
+    """`jobs list` would say that one is running, and nothing would ever be done."""
+    folder = tmp_path / "other"
+    folder.mkdir()
+    other = project(folder, str(home.settings.database_url))
+    (folder / "leadgate.yaml").write_text((home.folder / "leadgate.yaml").read_text().replace("lead-scoring", "other"))
+    if made_by == "an earlier one":
+        ensure_queue(str(home.settings.database_url))
+        with home.connection() as connection:
+            connection.execute(f"ALTER TABLE {SCHEMA}.procrastinate_workers DROP COLUMN project".encode())
+        assert job_states(other)[1] is False
+    with worker(home, marks, "checks:60"):
+        marks.wait_for("checks begins")
+        assert [job_states(home)[1], job_states(other)[1]] == [True, False]
+
+
 def test_counting_failures_takes_time_in_proportion_to_them(home: Home) -> None:
     """A job that fails each minute has failed 43,000 times in a month: rows touched, as PostgreSQL counts them."""
     n = 500

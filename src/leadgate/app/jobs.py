@@ -115,13 +115,13 @@ def run_job(home: Home, job: Job, by: str, *, tries: int = TRIES) -> Run:
 
 
 def job_states(home: Home, jobs: Sequence[Job] = JOBS) -> tuple[list[JobState], bool]:
-    """Each job as it stands, and whether a worker lives."""
+    """Each job as it stands, and whether a worker of this project lives."""
     name, names = home.project.name, [job.name for job in jobs]
     with home.connection() as connection:
         runs, failed = last_runs(connection, name), failures(connection, name)
         held = jobs_held(connection, name, names)
         waiting = waiting_jobs(connection, queues_of(home, jobs))
-        lives = worker_lives(connection)
+        lives = worker_lives(connection, name)
     return [
         _state(home, job, runs.get(job.name), failed.get(job.name, 0), waiting, running=job.name in held)
         for job in jobs

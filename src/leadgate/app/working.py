@@ -60,7 +60,7 @@ class _Shift:
                 await asyncio.to_thread(self._prepare)
                 app = make_app(
                     self.home,
-                    connector(self.home.database_url, patience_s=self.pace.answer),
+                    connector(self.home.database_url, project=self.home.project.name, patience_s=self.pace.answer),
                     self.jobs,
                     self.pace,
                     self._ended(once),

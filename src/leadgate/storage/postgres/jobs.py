@@ -45,12 +45,14 @@ def ensure_queue(url: str) -> None:
         connection.execute(statement("jobs", "serialise_queues"))
         row = connection.execute(statement("jobs", "schema_comment"), {"schema": SCHEMA}).fetchone()
         if row is not None and row[0] == mark:
+            _mark_workers(connection)
             return
         _refuse_living_workers(connection)
         connection.execute(_named("drop_schema"))
         connection.execute(_named("create_schema"))
         enter(connection)
         connection.execute(declared)
+        _mark_workers(connection)
         connection.execute(
             sql.SQL(statement("jobs", "comment_schema")).format(
                 schema=sql.Identifier(SCHEMA), comment=sql.Literal(mark)
@@ -63,12 +65,16 @@ def enter(connection: Connection) -> None:
     connection.execute(statement("jobs", "enter_schema"), {"schema": SCHEMA})
 
 
-def connector(url: str, *, patience_s: float) -> "PsycopgConnector":
-    """Procrastinate's way to the queue, for a worker. A database that is away longer than the patience is an error."""
+def connector(url: str, *, project: str, patience_s: float) -> "PsycopgConnector":
+    """Procrastinate's way to the queue, for a worker of a project.
+
+    A database that is away longer than the patience is an error.
+    """
     from procrastinate import PsycopgConnector  # noqa: PLC0415
 
     async def configure(connection: "AsyncConnection[Any]") -> None:
         await connection.execute(statement("jobs", "enter_schema"), {"schema": SCHEMA})
+        await connection.execute(statement("jobs", "work_for"), {"project": project})
         await connection.commit()
 
     return PsycopgConnector(conninfo=patient(url), configure=configure, min_size=1, max_size=6, timeout=patience_s)
@@ -91,11 +97,11 @@ def is_made(connection: Connection) -> bool:
     return bool(row and row[0])
 
 
-def worker_lives(connection: Connection) -> bool:
-    """Whether a worker has given a sign of life in the last half minute."""
+def worker_lives(connection: Connection, project: str | None = None) -> bool:
+    """Whether a worker of a project, or any, has given a sign of life in the last half minute."""
     if not is_made(connection):
         return False
-    row = connection.execute(_named("live_workers"), {"seconds": _ALIVE_S}).fetchone()
+    row = connection.execute(_named("live_workers"), {"seconds": _ALIVE_S, "project": project}).fetchone()
     return bool(row and row[0])
 
 
@@ -112,6 +118,13 @@ def bring_forward(connection: Connection, queues: Sequence[str], task_name: str)
     with _inside(connection):
         values = {"queues": list(queues), "task_name": task_name}
         connection.execute(_named("bring_forward"), values)
+
+
+def _mark_workers(connection: Connection) -> None:
+    """Let each worker say whose it is; nothing is locked where they do so already."""
+    row = connection.execute(statement("jobs", "workers_are_marked"), {"schema": SCHEMA}).fetchone()
+    if row is not None and not row[0]:
+        connection.execute(_named("mark_workers"))
 
 
 def _refuse_living_workers(connection: Connection) -> None:

@@ -19,8 +19,26 @@ COMMENT ON SCHEMA {schema} IS {comment}
 -- enter_schema
 SELECT set_config('search_path', %(schema)s, false)
 
+-- work_for
+SELECT set_config('leadgate.project', %(project)s, false)
+
+-- mark_workers
+-- Procrastinate signs a worker on with the defaults of its columns.
+ALTER TABLE {schema}.procrastinate_workers
+ADD COLUMN IF NOT EXISTS project text DEFAULT nullif(current_setting('leadgate.project', true), '')
+
+-- workers_are_marked
+SELECT EXISTS (
+    SELECT FROM pg_attribute
+    WHERE attrelid = to_regclass(%(schema)s || '.procrastinate_workers') AND attname = 'project' AND NOT attisdropped
+)
+
 -- live_workers
-SELECT count(*) FROM {schema}.procrastinate_workers WHERE last_heartbeat > now() - make_interval(secs => %(seconds)s)
+-- As JSON, since a queue that an earlier release made has no such column: whose worker it is, is not known then.
+SELECT count(*)
+FROM {schema}.procrastinate_workers w
+WHERE last_heartbeat > now() - make_interval(secs => %(seconds)s)
+  AND (%(project)s::text IS NULL OR coalesce(to_jsonb(w) ->> 'project', %(project)s) = %(project)s)
 
 -- waiting
 SELECT task_name, scheduled_at, attempts
