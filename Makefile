@@ -67,7 +67,7 @@ bench-shifts: $(READY) ## known shifts: how often and how soon they are told
 bench-monitoring: $(READY) ## drift of a million leads from rows and from profiles, and what profiles cost
 	$(BIN)/python benchmarks/monitoring.py
 
-bench-day: $(READY) ## a day of 10 million predictions: all checks (half an hour, 20 GB of disk)
+bench-day: $(READY) ## a day of 10 million predictions: all checks (a quarter of an hour, 20 GB of disk)
 	$(BIN)/python benchmarks/day.py
 
 bench-diagnosis: $(READY) ## which cause `diagnose` names first when one is provoked
