@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from leadgate.app.checking import explain_move, run_checks
 from leadgate.app.cli.root import app
 from leadgate.app.playing import SimulatedClock, play
+from leadgate.app.profiling import show
 from leadgate.app.routing import set_route
 from leadgate.app.wire import CONFIG, Home
 from leadgate.errors import RefusedError
@@ -162,3 +163,15 @@ def test_the_worker_checks_three_windows_and_show_keeps_them_apart(home: Home, m
     monkeypatch.setattr("leadgate.app.cli.jobs.open_home", lambda _: home)
     listed = json.loads(CliRunner().invoke(app, ["jobs", "list", "--json"]).stdout)
     assert {job["name"]: job["last"]["result"] for job in listed["jobs"]} == {run.job: run.result for run in runs}
+
+
+def test_a_baseline_of_another_release_hides_nothing_but_what_rests_on_it(home: Home) -> None:
+    """Nothing is said of features and scores, and the service is judged as before; a traceback would judge nothing."""
+    with home.connection() as connection:
+        connection.execute("UPDATE leadgate.profile_baselines SET payload = 'of the year 2030'")
+    found = severities(run_checks(home))
+    assert found["baseline", "champion"] == "unknown"
+    assert found["freshness", ""] == "green"
+    assert not [subject for check, subject in found if check == "feature drift"]
+    with pytest.raises(RefusedError, match="cannot read the version's baseline"):
+        show(home, version="1", since=None, feature=None)

@@ -229,24 +229,26 @@ def test_no_span_holds_the_requests_of_two_routes(
     assert rows(database, "requests, shadow_asked") == [(3, 0), (5, 5)]
 
 
+SPAN = Measurement(
+    model_name="lead-scoring",
+    service="s",
+    worker="0",
+    since=NOW,
+    until=NOW + timedelta(minutes=1),
+    requests=10,
+    failures=1,
+    busy_s=0.5,
+    peak_memory_bytes=90_000_000,
+    latencies={"champion": [(0.001, 6), (None, 3)]},
+    failures_by_variant={"champion": 1},
+)
+
+
 def test_a_span_is_written_once(database: str) -> None:
     """The same span again, of a worker that did not hear that it was written, adds nothing."""
-    span = Measurement(
-        model_name="lead-scoring",
-        service="s",
-        worker="0",
-        since=NOW,
-        until=NOW + timedelta(minutes=1),
-        requests=10,
-        failures=1,
-        busy_s=0.5,
-        peak_memory_bytes=90_000_000,
-        latencies={"champion": [(0.001, 6), (None, 3)]},
-        failures_by_variant={"champion": 1},
-    )
-    other = replace(span, worker="1", failures_by_variant={"challenger": 2, "champion": 1}, peak_memory_bytes=1)
+    other = replace(SPAN, worker="1", failures_by_variant={"challenger": 2, "champion": 1}, peak_memory_bytes=1)
     with psycopg.connect(database) as connection:
-        for measurement in (span, span, other):
+        for measurement in (SPAN, SPAN, other):
             add_measurement(connection, measurement)
     use = measured(database)
     assert (use.requests, use.failures, use.busy_s, use.workers) == (20, 2, 1.0, 2.0)
@@ -265,19 +267,8 @@ def wait_for(made: Recorder) -> None:
 
 def test_workers_of_two_releases_are_counted_together(database: str) -> None:
     """A release that counts into other buckets hides nobody: half the answers took 2 ms at most, nine in ten 4 ms."""
-    old = Measurement(
-        model_name="lead-scoring",
-        service="s",
-        worker="0",
-        since=NOW,
-        until=NOW + timedelta(minutes=1),
-        requests=10,
-        failures=0,
-        busy_s=0.5,
-        peak_memory_bytes=1,
-        latencies={"champion": [(0.002, 5), (0.004, 4), (None, 1)]},
-    )
-    new = replace(old, worker="1", latencies={"champion": [(0.001, 5), (0.003, 4), (None, 1)]})
+    old = replace(SPAN, latencies={"champion": [(0.002, 5), (0.004, 4), (None, 1)]})
+    new = replace(SPAN, worker="1", latencies={"champion": [(0.001, 5), (0.003, 4), (None, 1)]})
     with psycopg.connect(database) as connection:
         add_measurement(connection, old)
         add_measurement(connection, new)

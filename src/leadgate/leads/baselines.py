@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from leadgate.errors import RefusedError
 from leadgate.leads.layout import SCORE_EDGES, Layout
 from leadgate.leads.profile_bytes import (
     counts_from_bytes,
@@ -24,6 +25,10 @@ from leadgate.leads.profile_bytes import (
 from leadgate.leads.profiles import Profile
 
 Counts = npt.NDArray[np.int64]
+
+
+class UnreadableBaselineError(RefusedError):
+    """A baseline of another release, or a damaged one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +98,17 @@ def baseline_to_bytes(baseline: Baseline) -> bytes:
 
 
 def baseline_from_bytes(content: bytes) -> Baseline:
-    """The baseline, from its file."""
+    """The baseline, from its file. Raises UnreadableBaselineError."""
+    try:
+        return _decoded(content)
+    except Exception as error:  # a later release may have other fields, and what is damaged may fail anywhere
+        raise UnreadableBaselineError(
+            "This release of Leadgate cannot read the version's baseline; use the release that trained the version, or "
+            "train it again."
+        ) from error
+
+
+def _decoded(content: bytes) -> Baseline:
     found = msgspec.msgpack.decode(zlib.decompress(content), type=_Bytes)
     layout = layout_from_tree(found.layout)
     bins = len(SCORE_EDGES) + 1

@@ -1,6 +1,6 @@
 """What chance explains is no alarm (quiet)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from leadgate.monitoring.findings import Finding
@@ -33,12 +33,3 @@ def _judged(finding: Finding, p: float | None, q: float) -> Finding:
     if finding.severity not in ("yellow", "red") or p <= q:
         return told
     return replace(told, severity="green", sentence=f"{finding.sentence}; within chance (p = {p:.2g})")
-
-
-def families(findings: Iterable[Finding]) -> dict[str, int]:
-    """How many comparisons each family has."""
-    found: dict[str, int] = {}
-    for finding in findings:
-        if finding.family is not None and finding.p_value is not None:
-            found[finding.family] = found.get(finding.family, 0) + 1
-    return found

@@ -84,8 +84,8 @@ def _side(side: Side, rules: MonitoringRules, *, features: bool) -> list[Finding
                 check="baseline",
                 subject=side.arm,
                 severity="unknown",
-                sentence=f"version {side.version} has no baseline, so nothing can be said of its features and scores; "
-                "train it again, or promote a version that has one",
+                sentence=f"version {side.version} has no baseline that this release reads, so nothing can be said of "
+                "its features and scores; train it again, or promote a version that has one",
             )
         ]
     found = list(model.quality(side.baseline, side.matured, rules, side.arm))

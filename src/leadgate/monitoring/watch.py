@@ -9,7 +9,7 @@ import numpy as np
 import uuid_utils
 
 from leadgate.leads.adding import total_of
-from leadgate.leads.baselines import Baseline, baseline_from_bytes
+from leadgate.leads.baselines import Baseline, UnreadableBaselineError, baseline_from_bytes
 from leadgate.leads.layout import NO_LAYOUT, SCORE_EDGES
 from leadgate.leads.monitoring_rules import MonitoringRules
 from leadgate.leads.profile_bytes import bands_of, scored_until
@@ -133,8 +133,7 @@ def _sides(connection: Connection, project: Project, route: Route | None, now: d
 
 
 def _side(connection: Connection, project: Project, arm: str, version: str, now: datetime) -> Side:
-    content = find_baseline(connection, project.name, version)
-    baseline = None if content is None else baseline_from_bytes(content)
+    baseline = _baseline(connection, project.name, version)
     since = now - timedelta(days=project.monitoring.window_days)
     return Side(
         arm=arm,
@@ -143,6 +142,15 @@ def _side(connection: Connection, project: Project, arm: str, version: str, now:
         profile=profile_of(connection, project.name, version, baseline, since=since, until=now),
         matured=_matured(_bins_between(connection, project, now, version, periods_ago=0)),
     )
+
+
+def _baseline(connection: Connection, model_name: str, version: str) -> Baseline | None:
+    """None for one that this release cannot read, too: what does not rest on it is judged all the same."""
+    content = find_baseline(connection, model_name, version)
+    try:
+        return None if content is None else baseline_from_bytes(content)
+    except UnreadableBaselineError:
+        return None
 
 
 def _bins_between(

@@ -12,7 +12,7 @@ import psycopg
 
 from leadgate.errors import RefusedError
 from leadgate.leads.adding import Total, total_of
-from leadgate.leads.baselines import baseline_from_bytes
+from leadgate.leads.baselines import UnreadableBaselineError, baseline_from_bytes
 from leadgate.leads.layout import NO_LAYOUT, Layout
 from leadgate.leads.profile_bytes import profile_to_bytes
 from leadgate.leads.summing import profile_predictions
@@ -72,7 +72,7 @@ class Layouts:
     def _read(self, content: bytes, version: str) -> Layout | None:
         try:
             return baseline_from_bytes(content).layout
-        except Exception as error:
+        except UnreadableBaselineError as error:
             if self._strict:
                 raise RefusedError(
                     f"This release of Leadgate cannot read the baseline of version {version}, and would leave its "
