@@ -149,7 +149,8 @@ def test_ten_thousand_idle_connections_do_not_stop_it(client: httpx.Client) -> N
     """Over the bound they are told to go; when the idle ones are timed out, ordinary callers are served again."""
     with ExitStack() as opened:
         connections = [opened.enter_context(dial(client)) for _ in range(10_000)]
-        assert said(connections[-1])[0] == 503
+        # On a slow machine the first are timed out while the last still dial, which then find room.
+        assert 503 in {said(connection)[0] for connection in connections[MOST::500]}
         time.sleep(4)
         with httpx.Client(base_url=client.base_url, timeout=10) as fresh:
             assert scores(fresh)
