@@ -210,6 +210,278 @@ CROSS JOIN LATERAL (
     GROUP BY s.model_name, s.model_version
 ) AS m
 
+-- check_runs
+CREATE VIEW leadgate_views.check_runs AS
+SELECT checked_at AS evaluated_at,
+       model_name,
+       (array_agg(severity ORDER BY array_position('{red,yellow,unknown,green}'::text[], severity)))[1] AS status,
+       count(*) FILTER (WHERE severity = 'red') AS num_red,
+       count(*) FILTER (WHERE severity = 'yellow') AS num_yellow,
+       count(*) FILTER (WHERE severity = 'unknown') AS num_unknown,
+       count(*) FILTER (WHERE severity = 'green') AS num_green,
+       min(window_since) AS window_since,
+       max(window_until) AS window_until,
+       run_id
+FROM leadgate.check_results
+GROUP BY run_id, checked_at, model_name
+
+-- check_results
+CREATE VIEW leadgate_views.check_results AS
+SELECT checked_at AS evaluated_at,
+       window_since,
+       window_until,
+       model_name,
+       area,
+       check_name,
+       subject,
+       severity AS status,
+       value,
+       threshold AS target,
+       low AS value_low,
+       high AS value_high,
+       sample AS num_leads,
+       p_value,
+       weight AS importance,
+       sentence,
+       run_id
+FROM leadgate.check_results
+
+-- dashboard_rows
+-- A row of the dashboard is a check, or the largest of its subjects with the status of the worst. figure says where the
+-- value is: in its column, or in the details under that name; compared does so of the target. A drift has the threshold of
+-- the distance that decided: of another distance the target is not known here. Conversion and deal size are judged by
+-- their change, up or down, and stand beside what they were.
+CREATE VIEW leadgate_views.dashboard_rows AS
+SELECT c.checked_at AS evaluated_at,
+       c.model_name,
+       r.card,
+       r.place,
+       r.row_name,
+       r.unit,
+       CASE r.figure
+           WHEN 'value' THEN max(c.value)
+           WHEN 'number out' THEN count(*) FILTER (WHERE c.severity IN ('yellow', 'red'))
+           ELSE max((c.details ->> r.figure)::double precision)
+       END AS value,
+       CASE r.compared
+           WHEN 'threshold' THEN max(c.threshold)
+           WHEN 'none' THEN 0
+           WHEN 'at_holdout' THEN max((c.details ->> 'at_holdout')::double precision)
+           WHEN 'before' THEN max((c.details ->> 'before')::double precision)
+           ELSE max(c.threshold) FILTER (WHERE c.details ->> 'by' = r.compared)
+       END AS target,
+       r.target_is,
+       (array_agg(c.severity ORDER BY array_position('{red,yellow,unknown,green}'::text[], c.severity)))[1] AS status,
+       (array_agg(
+           CASE WHEN c.subject IN ('', 'champion') THEN c.sentence ELSE c.subject || ': ' || c.sentence END
+           ORDER BY array_position('{red,yellow,unknown,green}'::text[], c.severity), c.weight DESC, c.result_id
+       ))[1] AS sentence,
+       c.run_id
+FROM leadgate.check_results c
+JOIN (
+    VALUES
+        (1, 'System health', 'latency p95', 'latency p95', 'ms', 'value', 'threshold', 'at most'),
+        (2, 'System health', 'latency p99', 'latency p99', 'ms', 'value', 'threshold', 'at most'),
+        (3, 'System health', 'error rate', 'error rate', 'share', 'value', 'threshold', 'at most'),
+        (4, 'System health', 'uptime', 'uptime', 'share', 'value', 'threshold', 'at least'),
+        (5, 'Model performance', 'AUC', 'AUC', '', 'value', 'threshold', 'at least'),
+        (6, 'Model performance', 'precision', 'precision', 'share', 'value', 'threshold', 'at least'),
+        (7, 'Model performance', 'recall', 'recall', 'share', 'value', 'threshold', 'at least'),
+        (8, 'Model performance', 'calibration error', 'calibration', '', 'value', 'threshold', 'at most'),
+        (9, 'Data quality and drift', 'data freshness', 'freshness', 'hours', 'value', 'threshold', 'at most'),
+        (10, 'Data quality and drift', 'missing values', 'missing values', 'share', 'value', 'threshold', 'at most'),
+        (11, 'Data quality and drift', 'feature drift KS', 'feature drift', '', 'ks', 'KS', 'at most'),
+        (12, 'Data quality and drift', 'distribution delta', 'feature drift', 'nats', 'js', 'JS divergence', 'at most'),
+        (13, 'Data quality and drift', 'coverage', 'coverage', 'share', 'value', 'threshold', 'at least'),
+        (14, 'Business impact', 'conversion rate', 'conversion', 'share', 'rate', 'at_holdout', 'near'),
+        (15, 'Business impact', 'lift over baseline', 'conversion', 'share', 'change', 'threshold', 'within'),
+        (16, 'Business impact', 'average deal size', 'deal size', 'money', 'mean', 'before', 'near'),
+        (17, 'Business impact', 'sales satisfaction', 'sales rating', 'of 10', 'value', 'threshold', 'at least'),
+        (18, 'Business impact', 'model usage', 'usage', 'scores a day', 'value', 'threshold', 'at least'),
+        (19, 'Drift detection', 'prediction drift', 'score drift', '', 'median shift', 'median shift', 'at most'),
+        (20, 'Drift detection', 'prediction percentiles', 'score drift', '', 'percentile change', 'percentile change',
+         'at most'),
+        (21, 'Drift detection', 'prediction entropy', 'score entropy', 'nats', 'value', 'threshold', 'at most'),
+        (22, 'Drift detection', 'feature shift', 'feature drift', 'features', 'number out', 'none', 'at most')
+) AS r (place, card, row_name, check_name, unit, figure, compared, target_is) USING (check_name)
+WHERE c.subject <> 'challenger'
+GROUP BY c.run_id, c.checked_at, c.model_name, r.card, r.place, r.row_name, r.unit, r.target_is,
+         r.figure, r.compared
+
+-- score_drift
+CREATE VIEW leadgate_views.score_drift AS
+SELECT checked_at AS evaluated_at,
+       model_name,
+       subject AS variant,
+       (details ->> 'median shift')::double precision AS median_shift,
+       (details ->> 'percentile change')::double precision AS percentile_change,
+       (details ->> 'KS')::double precision AS ks_statistic,
+       (details ->> 'JS divergence')::double precision AS js_divergence,
+       (details ->> 'p10')::double precision AS p10,
+       (details ->> 'p25')::double precision AS p25,
+       (details ->> 'p50')::double precision AS p50,
+       (details ->> 'p75')::double precision AS p75,
+       (details ->> 'p90')::double precision AS p90,
+       (details ->> 'mean')::double precision AS mean_score,
+       (details ->> 'mean_of_holdout')::double precision AS baseline_mean_score,
+       p_value,
+       severity AS status,
+       sample AS num_leads,
+       sentence,
+       run_id
+FROM leadgate.check_results
+WHERE check_name = 'score drift'
+
+-- score_hours
+CREATE VIEW leadgate_views.score_hours AS
+SELECT hour,
+       model_name,
+       model_version,
+       variant,
+       sum(predictions)::bigint AS num_predictions
+FROM leadgate.profile_hours
+GROUP BY hour, model_name, model_version, variant
+
+-- service_minutes
+CREATE VIEW leadgate_views.service_minutes AS
+SELECT until AS measured_at,
+       since,
+       model_name,
+       service,
+       worker,
+       requests,
+       failures,
+       busy_s AS busy_seconds,
+       peak_memory_bytes,
+       shadow_asked AS shadow_requests,
+       shadow_failed AS shadow_failures
+FROM leadgate.service_measurements
+
+-- alerts
+CREATE VIEW leadgate_views.alerts AS
+SELECT alert_id,
+       model_name,
+       area,
+       check_name,
+       subject,
+       cause,
+       state,
+       severity,
+       severity_since,
+       opened_at,
+       acknowledged_at,
+       acknowledged_by,
+       resolved_at,
+       sentence
+FROM leadgate.alerts
+
+-- routes
+CREATE VIEW leadgate_views.routes AS
+SELECT model_name,
+       epoch,
+       stage,
+       champion AS champion_version,
+       challenger AS challenger_version,
+       1 - share / 10000.0::double precision AS champion_share,
+       share / 10000.0::double precision AS challenger_share,
+       changed_at,
+       lead(changed_at) OVER (PARTITION BY model_name ORDER BY epoch) AS changed_again_at,
+       changed_by,
+       reason
+FROM leadgate.routes
+
+-- rollout_steps
+CREATE VIEW leadgate_views.rollout_steps AS
+SELECT s.acted_at,
+       r.model_name,
+       s.rollout_id,
+       s.step,
+       s.act,
+       s.stage,
+       s.paused_at IS NOT NULL AS paused,
+       s.finished,
+       r.champion AS champion_version,
+       r.challenger AS challenger_version,
+       s.acted_by,
+       s.comment,
+       s.evidence_id,
+       s.route_epoch,
+       r.started_at,
+       r.ended_at
+FROM leadgate.rollout_steps s
+JOIN leadgate.rollouts r USING (rollout_id)
+
+-- rollout_gates
+CREATE VIEW leadgate_views.rollout_gates AS
+SELECT e.gathered_at,
+       r.model_name,
+       e.rollout_id,
+       e.evidence #>> '{state,stage}' AS stage,
+       v.gate ->> 'gate' AS gate,
+       v.gate ->> 'answer' AS answer,
+       (v.gate ->> 'value')::double precision AS value,
+       (v.gate ->> 'threshold')::double precision AS target,
+       (v.gate #>> '{interval,low}')::double precision AS value_low,
+       (v.gate #>> '{interval,high}')::double precision AS value_high,
+       (v.gate ->> 'sample')::bigint AS num_leads,
+       (v.gate ->> 'red')::boolean AS red,
+       v.gate ->> 'sentence' AS sentence,
+       v.place,
+       e.evidence_id
+FROM leadgate.rollout_evidence e
+JOIN leadgate.rollouts r USING (rollout_id)
+CROSS JOIN LATERAL jsonb_array_elements(e.verdicts) WITH ORDINALITY AS v (gate, place)
+
+-- rollout_looks
+CREATE VIEW leadgate_views.rollout_looks AS
+SELECT e.gathered_at,
+       r.model_name,
+       e.rollout_id,
+       e.evidence #>> '{state,stage}' AS stage,
+       (e.evidence #>> '{experiment,control,exposed}')::bigint AS champion_leads,
+       (e.evidence #>> '{experiment,treatment,exposed}')::bigint AS challenger_leads,
+       (e.evidence #>> '{experiment,control,matured}')::bigint AS champion_matured,
+       (e.evidence #>> '{experiment,treatment,matured}')::bigint AS challenger_matured,
+       (e.evidence #>> '{experiment,control,conversions}')::bigint AS champion_conversions,
+       (e.evidence #>> '{experiment,treatment,conversions}')::bigint AS challenger_conversions,
+       (e.evidence #>> '{experiment,planned}')::bigint AS planned_leads,
+       (e.evidence #>> '{experiment,difference}')::double precision AS difference,
+       (e.evidence #>> '{experiment,sequence,low}')::double precision AS difference_low,
+       (e.evidence #>> '{experiment,sequence,high}')::double precision AS difference_high,
+       (e.evidence #>> '{experiment,harm}')::double precision AS harm,
+       (e.evidence #>> '{experiment,harm_threshold}')::double precision AS harm_threshold,
+       (e.evidence #>> '{experiment,ratio_p}')::double precision AS split_p_value,
+       (e.evidence #>> '{experiment,test,lift}')::double precision AS lift,
+       (e.evidence #>> '{experiment,test,interval,low}')::double precision AS lift_low,
+       (e.evidence #>> '{experiment,test,interval,high}')::double precision AS lift_high,
+       (e.evidence #>> '{experiment,test,p_value}')::double precision AS p_value,
+       e.evidence_id
+FROM leadgate.rollout_evidence e
+JOIN leadgate.rollouts r USING (rollout_id)
+WHERE jsonb_typeof(e.evidence -> 'experiment') = 'object'
+
+-- sales_ratings
+CREATE VIEW leadgate_views.sales_ratings AS
+SELECT rated_at,
+       model_name,
+       model_version,
+       rating,
+       comment
+FROM leadgate.sales_ratings
+
+-- job_runs
+CREATE VIEW leadgate_views.job_runs AS
+SELECT started_at,
+       ended_at,
+       extract(epoch FROM ended_at - started_at)::double precision AS duration_seconds,
+       model_name,
+       job,
+       started_by,
+       result,
+       sentence,
+       job_run_id
+FROM leadgate.job_runs
+
 -- comments
 COMMENT ON SCHEMA leadgate_views IS 'for tools that read: nothing here is written to';
 COMMENT ON VIEW leadgate_views.lead_scores IS 'every answered score; a lead that was scored again has several';
@@ -222,6 +494,21 @@ COMMENT ON VIEW leadgate_views.feature_drift IS 'a row for each run of checks an
 COMMENT ON VIEW leadgate_views.business_metrics IS
     'a row for each day (UTC) and version: its leads by their first score of the day, converted within '
     'leadgate.window_days (60 where it is not set)';
+
+-- comments_for_dashboards
+COMMENT ON VIEW leadgate_views.check_runs IS 'a row for each run of checks: its worst finding, and how many of each';
+COMMENT ON VIEW leadgate_views.check_results IS 'a row for each run of checks, check and subject, with target and evidence';
+COMMENT ON VIEW leadgate_views.dashboard_rows IS 'a row for each run of checks and row of the dashboard';
+COMMENT ON VIEW leadgate_views.score_drift IS 'a row for each run of checks and side: the scores against those of the hold-out';
+COMMENT ON VIEW leadgate_views.score_hours IS 'scores by hour (UTC) and version, counted as they were logged';
+COMMENT ON VIEW leadgate_views.service_minutes IS 'a row for each worker of the service and minute';
+COMMENT ON VIEW leadgate_views.alerts IS 'a row for each time that a check went out; open ones have no resolved_at';
+COMMENT ON VIEW leadgate_views.routes IS 'who answers: a row for each change; the one in force has no changed_again_at';
+COMMENT ON VIEW leadgate_views.rollout_steps IS 'a row for each act of a rollout, and the stage after it';
+COMMENT ON VIEW leadgate_views.rollout_gates IS 'a row for each time that a rollout was judged and gate';
+COMMENT ON VIEW leadgate_views.rollout_looks IS 'a row for each time that the sides of a rollout were compared';
+COMMENT ON VIEW leadgate_views.sales_ratings IS 'what sales people say of the scores, without their names';
+COMMENT ON VIEW leadgate_views.job_runs IS 'a row for each run of a job'
 
 -- grants
 GRANT USAGE ON SCHEMA leadgate_views TO leadgate_reader;

@@ -7,7 +7,7 @@ this one a copy of what it made.
 import sqlalchemy as sa
 from alembic import op
 
-from leadgate.storage.postgres.views import READER, create_views, let_reader_read
+from leadgate.storage.postgres.views import READER, create_first_views, let_reader_read
 
 revision = "0007"
 down_revision = "0006"
@@ -16,7 +16,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    create_views(op.execute)
+    create_first_views(op.execute)
     _create_reader()
 
 
