@@ -1,5 +1,6 @@
 """The CRM and the sales team are judged by what they send and do."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -132,6 +133,14 @@ def test_a_team_with_very_many_contacts_is_not_accused() -> None:
 def test_who_reports_no_contacts_is_not_accused() -> None:
     """Without contacts nothing is known of the order."""
     assert contact_order(Contacted(waits={}), {"high": 100, "low": 700}, RULES).severity == "unknown"
+
+
+def test_one_contact_has_no_spread_and_can_be_written_down() -> None:
+    """What is not known of it is null: JSON, and so the table of results, has no infinity."""
+    found = contact_order(
+        Contacted(waits={"high": waits(1.0, 1), "low": waits(1.0, 200)}), {"high": 50, "low": 700}, RULES
+    )
+    assert json.loads(json.dumps(dict(found.details), allow_nan=False))["sooner_to_within"] is None
 
 
 def profile(high: int) -> Profile:

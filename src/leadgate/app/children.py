@@ -28,7 +28,7 @@ def main() -> None:
     end_with_parent()
     shift = timedelta(days=plan.clock_shift_days)
     try:
-        (_drain if plan.worker is None else _work)(plan, lambda: datetime.now(UTC) + shift)
+        _role(plan)(plan, lambda: datetime.now(UTC) + shift)
     except LeadgateError as error:
         if not tell_ready(plan.ready, str(error)):
             log.error("the process cannot go on", extra={"reason": str(error)})  # noqa: TRY400  # a sentence, no bug
@@ -38,6 +38,12 @@ def main() -> None:
             log.exception("the process has failed")
             sys.exit(1)
         raise
+
+
+def _role(plan: ChildPlan) -> Callable[[ChildPlan, Callable[[], datetime]], None]:
+    if plan.worker is not None:
+        return _work
+    return _drain if plan.pages is None else _show
 
 
 def _work(plan: ChildPlan, clock: Callable[[], datetime]) -> None:
@@ -56,6 +62,14 @@ def _drain(plan: ChildPlan, clock: Callable[[], datetime]) -> None:
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     tell_ready(plan.ready)
     Drainer(Path(plan.spool), os.environ[DATABASE_URL], clock).run(stop)
+
+
+def _show(plan: ChildPlan, clock: Callable[[], datetime]) -> None:
+    from leadgate.app.showing import show_pages  # noqa: PLC0415  # the others have no use for it
+
+    assert plan.pages is not None
+    log_to_stderr("pages")
+    show_pages(plan, plan.pages, os.environ[DATABASE_URL], clock)
 
 
 def fetch(project: Path, version: str) -> None:

@@ -1,10 +1,13 @@
 """Starts the HTTP service of a project."""
 
+import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 import uuid_utils
@@ -16,9 +19,11 @@ from leadgate.app.wire import Home
 from leadgate.errors import RefusedError
 from leadgate.records import Route
 from leadgate.scoring.keys import is_in_force
-from leadgate.scoring.plan import DATABASE_URL, ChildPlan, Durability, Limits, WorkerPlan
+from leadgate.scoring.plan import DATABASE_URL, ChildPlan, Durability, Limits, PagesPlan, WorkerPlan
 from leadgate.scoring.server import bind, is_loopback
 from leadgate.scoring.supervisor import Command, Supervisor
+
+_LONGEST_SOCKET = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,50 +60,70 @@ def _serve(home: Home, serving: Serving, listener: socket.socket, *, with_keys: 
     for folder in (home.spool, home.run):
         folder.mkdir(parents=True, exist_ok=True)
     supervisor = Supervisor(home.keep_database, {DATABASE_URL: home.database_url})
-    start = uuid_utils.uuid7().hex
-    try:
-        supervisor.start(
-            [_worker(home, serving, listener, slot, start, with_keys=with_keys) for slot in range(serving.workers)],
-            _child(home, None),
-            listener,
-        )
-        _greet(home, serving, listener, with_keys=with_keys)
-        supervisor.run()
-    finally:
-        supervisor.stop()
+    with _socket(home) as pages:
+        try:
+            supervisor.start(
+                _workers(home, serving, listener, pages, with_keys=with_keys),
+                _child(home),
+                listener,
+                _child(home, pages=PagesPlan(socket=pages, with_keys=with_keys, local=is_loopback(serving.host))),
+            )
+            _greet(home, serving, listener, with_keys=with_keys)
+            supervisor.run()
+        finally:
+            supervisor.stop()
     _farewell(home.spool)
 
 
-def _worker(
-    home: Home, serving: Serving, listener: socket.socket, slot: int, start: str, *, with_keys: bool
-) -> Command:
-    settings = home.settings
-    return _child(
-        home,
-        WorkerPlan(
-            start=start,
-            slot=slot,
-            workers=serving.workers,
-            listener=listener.fileno(),
-            model_name=home.project.name,
-            bundles=str(home.bundles),
-            declared=tuple(feature.name for feature in home.project.lead.features),
-            run=str(home.run),
-            durability=serving.durability,
-            disk_share=settings.spool_disk_share,
-            with_keys=with_keys,
-            traces=settings.traces,
-            limits=Limits(
-                body_bytes=settings.max_body_bytes,
-                request_s=settings.request_timeout_s,
-                connections=settings.max_connections,
-                library_queue=settings.library_queue,
+def _workers(
+    home: Home, serving: Serving, listener: socket.socket, pages: str, *, with_keys: bool
+) -> Sequence[Command]:
+    settings, start = home.settings, uuid_utils.uuid7().hex
+    return [
+        _child(
+            home,
+            WorkerPlan(
+                start=start,
+                slot=slot,
+                workers=serving.workers,
+                listener=listener.fileno(),
+                model_name=home.project.name,
+                bundles=str(home.bundles),
+                declared=tuple(feature.name for feature in home.project.lead.features),
+                run=str(home.run),
+                durability=serving.durability,
+                disk_share=settings.spool_disk_share,
+                with_keys=with_keys,
+                traces=settings.traces,
+                pages=pages,
+                limits=Limits(
+                    body_bytes=settings.max_body_bytes,
+                    request_s=settings.request_timeout_s,
+                    connections=settings.max_connections,
+                    library_queue=settings.library_queue,
+                ),
             ),
-        ),
-    )
+        )
+        for slot in range(serving.workers)
+    ]
 
 
-def _child(home: Home, worker: WorkerPlan | None) -> Command:
+@contextmanager
+def _socket(home: Home) -> Iterator[str]:
+    """Where the pages listen, for as long as they do; others on this machine cannot reach it.
+
+    A socket's path may have about a hundred characters, and a project's may be longer.
+    """
+    beside = home.run.resolve() / f"pages.{os.getpid()}.sock"
+    with TemporaryDirectory(prefix="leadgate-") as own:  # mode 700
+        path = beside if len(os.fsencode(beside)) <= _LONGEST_SOCKET else Path(own) / "pages.sock"
+        try:
+            yield str(path)
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _child(home: Home, worker: WorkerPlan | None = None, pages: PagesPlan | None = None) -> Command:
     def command(ready: int) -> Sequence[str]:
         plan = ChildPlan(
             project=str(home.folder),
@@ -106,6 +131,7 @@ def _child(home: Home, worker: WorkerPlan | None) -> Command:
             ready=ready,
             spool=str(home.spool),
             worker=worker,
+            pages=pages,
         )
         return [sys.executable, "-m", "leadgate.app.children", msgspec.json.encode(plan).decode()]
 
@@ -160,7 +186,7 @@ def _greet(home: Home, serving: Serving, listener: socket.socket, *, with_keys: 
         who = "ANYONE who reaches it may score"
     errors.print(
         f"Serving {route.model_name} version {route.champion}{beside} at {base}; {who}. "
-        f"Try {base}/docs. Ctrl-C stops it.",
+        f"The dashboard is {base}/, the API's page {base}/docs. Ctrl-C stops it.",
         soft_wrap=True,
     )
 

@@ -6,6 +6,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from leadgate.errors import BadConfigError
+from leadgate.scoring.keys import Scope
 from leadgate.scoring.plan import Durability
 
 
@@ -53,6 +54,17 @@ class Settings(BaseSettings):
     """Requests a worker that may wait for a version served by the library."""
     alert_channels: dict[str, str] | None = None
     """URLs of the channels of alerts by name, as JSON; or one at a time: LEADGATE_ALERT_<NAME>."""
+    environment: str = Field(default="local", max_length=40)
+    """What the pages call this deployment: staging, production."""
+    session_secret: str | None = Field(default=None, min_length=32)
+    """Signs the logins of the pages; machines that share their callers need the same one. A file in the project's
+    .leadgate when unset."""
+    proxy_user_header: str | None = None
+    """Header in which a login proxy (OIDC) names who looks, such as X-Auth-Request-Email; no proxy when unset."""
+    proxy_scopes: dict[str, list[Scope]] = {"*": ["read"]}
+    """What people whom the proxy names may do, as JSON by name; * is everybody else."""
+    trusted_proxies: list[str] = ["127.0.0.1", "::1"]
+    """Addresses from which that header is believed, as JSON; networks such as 10.0.0.0/8 too."""
     traces: bool = False
     """Whether requests leave OpenTelemetry spans; needs the extra leadgate[otel]."""
     clock_shift_days: float = 0

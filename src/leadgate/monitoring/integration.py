@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import reduce
 from itertools import pairwise
-from math import inf, sqrt
+from math import inf, isfinite, sqrt
 from statistics import median
 
 import numpy as np
@@ -177,7 +177,7 @@ def contact_order(found: Contacted, bands: Mapping[str, int], rules: MonitoringR
         threshold=_PREFERRED,
         interval=Interval(low=max(-1.0, more - Z95 * error), high=min(1.0, more + Z95 * error)),
         sample=high.count + low.count,
-        details={"sooner_days": sooner, "sooner_to_within": half},
+        details={"sooner_days": sooner, "sooner_to_within": half if isfinite(half) else None},
     )
 
 

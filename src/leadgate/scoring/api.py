@@ -33,6 +33,7 @@ from leadgate.scoring.contract import (
 from leadgate.scoring.desk import Desk
 from leadgate.scoring.diagnosed import add_diagnosis
 from leadgate.scoring.once import answer_once
+from leadgate.scoring.passing import is_page
 from leadgate.scoring.predict import ROUTE, Predict
 from leadgate.scoring.rollouts import BODIES, add_rollouts
 from leadgate.scoring.service import Service, encode
@@ -47,15 +48,27 @@ Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 class App:
     """The ASGI application of a worker."""
 
-    def __init__(self, service: Service, lifespan: Lifespan | None = None, desk: Desk | None = None) -> None:
-        """``lifespan`` runs around the service's life, in the event loop; without a desk nothing is operated."""
+    def __init__(
+        self,
+        service: Service,
+        lifespan: Lifespan | None = None,
+        desk: Desk | None = None,
+        pages: ASGIApp | None = None,
+    ) -> None:
+        """``lifespan`` runs around the service's life, in the event loop; without a desk nothing is operated.
+
+        ``pages``: answers what is asked of the dashboard, and decides by itself who may look.
+        """
         self._predict = Predict(service)
+        self._pages = pages
         self._others: ASGIApp = Watched(_create(service, lifespan, desk), service)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] == "http" and scope["path"] == ROUTE and scope["method"] == "POST":
             await self._predict(scope, receive, send)
+        elif self._pages is not None and scope["type"] == "http" and is_page(scope["path"]):
+            await self._pages(scope, receive, send)
         else:
             await self._others(scope, receive, send)
 

@@ -44,6 +44,19 @@ class WorkerPlan(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits
     traces: bool
     """Whether requests leave OpenTelemetry spans."""
+    pages: str | None = None
+    """Path of the socket at which the process of the pages listens; None without pages."""
+
+
+class PagesPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What the process of the pages is told."""
+
+    socket: str
+    """Path of the socket at which it listens."""
+    with_keys: bool
+    """Whether who looks is asked to log in."""
+    local: bool
+    """Whether the service listens on this machine alone."""
 
 
 DATABASE_URL = "LEADGATE_CHILD_DATABASE_URL"
@@ -51,7 +64,7 @@ DATABASE_URL = "LEADGATE_CHILD_DATABASE_URL"
 
 
 class ChildPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What the drainer is told, and a worker too."""
+    """What every process is told."""
 
     project: str
     """Folder of leadgate.yaml."""
@@ -60,4 +73,6 @@ class ChildPlan(msgspec.Struct, frozen=True, kw_only=True):
     """File descriptor of a pipe on which the process says that it is ready, or why it cannot be."""
     spool: str
     worker: WorkerPlan | None = None
-    """None for the drainer."""
+    """For a worker."""
+    pages: PagesPlan | None = None
+    """For the process of the pages; the drainer has neither."""

@@ -1,4 +1,4 @@
-"""Starts workers and the drainer, starts anew what dies, and stops them in order."""
+"""Starts workers, the drainer and the pages, starts anew what dies, and stops them in order."""
 
 import logging
 import os
@@ -78,10 +78,16 @@ class Supervisor:
         self._look_after = look_after
         self._workers: list[_Child] = []
         self._drainer: _Child | None = None
+        self._pages: _Child | None = None
         self._stopping = False
 
-    def start(self, workers: Sequence[Command], drainer: Command, listener: socket.socket) -> None:
-        """Start all and wait until they are ready. Raises RefusedError with a child's own reason when one is not."""
+    def start(
+        self, workers: Sequence[Command], drainer: Command, listener: socket.socket, pages: Command | None = None
+    ) -> None:
+        """Start all and wait until they are ready. Raises RefusedError with a child's own reason when one is not.
+
+        Nobody waits for the pages: leads are scored without them.
+        """
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
         self._workers = [
@@ -91,6 +97,9 @@ class Supervisor:
         pipes = [child.start() for child in (*self._workers, self._drainer)]
         for pipe in pipes:
             _wait_ready(pipe)
+        if pages is not None:
+            self._pages = _Child("pages", pages, (), self._environment)
+            os.close(self._pages.start())
 
     def run(self) -> None:
         """Keep them running until SIGTERM or SIGINT."""
@@ -106,7 +115,7 @@ class Supervisor:
 
     def stop(self) -> None:
         """Workers first, so that what they wrote is whole; then the drainer, which takes it all."""
-        for child in self._workers:
+        for child in (*self._workers, *([self._pages] if self._pages else [])):
             if child.process is not None:
                 child.process.terminate()
         deadline = time.monotonic() + _STOP_S
@@ -117,9 +126,11 @@ class Supervisor:
                 with suppress(RefusedError):
                     _wait_ready(self._drainer.start())
             self._drainer.stop(_DRAIN_S)
+        if self._pages is not None:
+            self._pages.stop(1.0)
 
     def _children(self) -> list[_Child]:
-        return [*self._workers, *([self._drainer] if self._drainer else [])]
+        return [*self._workers, *(child for child in (self._drainer, self._pages) if child is not None)]
 
     def _on_signal(self, *_: object) -> None:
         self._stopping = True

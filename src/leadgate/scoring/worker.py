@@ -26,6 +26,7 @@ from leadgate.scoring.measuring import Recorder
 from leadgate.scoring.memory import remember, remembered
 from leadgate.scoring.metrics import Metrics
 from leadgate.scoring.parent import tell_ready
+from leadgate.scoring.passing import Passing
 from leadgate.scoring.plan import ChildPlan, WorkerPlan
 from leadgate.scoring.service import Service
 from leadgate.scoring.spool import Spool
@@ -77,7 +78,8 @@ class _Server:
         self._child = child
         self._url = url
         self._plan = plan
-        app = App(service, self._lifespan, Desk(project=child.project, database_alive=service.log.alive))
+        desk = Desk(project=child.project, database_alive=service.log.alive)
+        app = App(service, self._lifespan, desk, None if plan.pages is None else Passing(plan.pages))
         config = uvicorn.Config(
             traced(app) if plan.traces else app,
             http=Connection,

@@ -101,6 +101,7 @@ def silence(
     subject: Annotated[str, typer.Option(help="Only of this feature, version or segment, or a pattern.")] = "*",
     until: Annotated[datetime | None, typer.Option(help="When it ends (UTC).")] = None,
     for_: Annotated[str | None, typer.Option("--for", help="How long it lasts: 90m, 4h, 2d, 1w.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Tell nobody of alerts for a time. They are moved and recorded all the same, and told after it if still open."""
     from leadgate.app.alerting import silence as add  # noqa: PLC0415
@@ -108,6 +109,9 @@ def silence(
     home = open_home(project)
     end = _end(home, in_utc(until), for_)
     number = add(home, check, subject, until=end, reason=reason)
+    if as_json:
+        print_json({"silence_id": number, "check": check, "subject": subject, "until": end})
+        return
     what = check if subject == "*" else f"{check} of {subject}"
     console.print(f"Silence {number}: nobody is told of {what} until {moment(end)} UTC.", markup=False)
 

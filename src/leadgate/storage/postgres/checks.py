@@ -153,3 +153,62 @@ def reports_of(connection: Connection, *, model_name: str, since: datetime, unti
         known_s=(until - max(since, known[0])).total_seconds(),
         silent_s=(until - known[1]).total_seconds(),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatestRun:
+    """The run of checks that tells how things are now."""
+
+    run_id: str
+    checked_at: datetime
+    since: datetime
+    until: datetime
+
+
+def latest_run(connection: Connection, model_name: str, *, now: datetime, days: float) -> LatestRun | None:
+    """The last run that judged a window of so many days; of any length where none did; None without any."""
+    for length in (days * 86_400, None):
+        values = {"model_name": model_name, "now": now, "length_s": length}
+        row = connection.execute(statement("checks", "latest_run"), values).fetchone()
+        if row is not None:
+            return LatestRun(run_id=row[0], checked_at=row[1], since=row[2], until=row[3])
+    return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PastValue:
+    """What a check found in a slot of time."""
+
+    check_name: str
+    subject: str
+    slot: datetime
+    """Its begin."""
+    value: float | None
+    threshold: float | None
+    severity: str
+
+
+def history_of_checks(
+    connection: Connection,
+    model_name: str,
+    checks: Sequence[str],
+    *,
+    since: datetime,
+    until: datetime,
+    every: timedelta,
+    days: float,
+) -> list[PastValue]:
+    """What checks of these names found in a span, a value a slot and subject, oldest first within each.
+
+    ``days``: of the window that they judged; runs over other windows are other figures.
+    """
+    values = {
+        "model_name": model_name,
+        "checks": list(checks),
+        "since": since,
+        "until": until,
+        "every": every,
+        "length_s": days * 86_400,
+    }
+    with connection.cursor(row_factory=class_row(PastValue)) as cursor:
+        return cursor.execute(statement("checks", "history_of_checks"), values).fetchall()

@@ -117,3 +117,23 @@ SELECT (
            LIMIT 1
        ),
        (SELECT max(until) FROM leadgate.service_measurements WHERE model_name = %(model_name)s AND until <= %(until)s)
+
+-- latest_run
+-- The last run that judged a window of this length, or of any.
+SELECT run_id::text, checked_at, window_since, window_until
+FROM leadgate.check_results
+WHERE model_name = %(model_name)s AND checked_at <= %(now)s
+      AND (%(length_s)s::double precision IS NULL
+           OR abs(extract(epoch FROM window_until - window_since) - %(length_s)s) < 1)
+ORDER BY checked_at DESC
+LIMIT 1
+
+-- history_of_checks
+-- A value for each slot of time: the last one in it.
+SELECT DISTINCT ON (check_name, subject, slot)
+       check_name, subject, date_bin(%(every)s, checked_at, %(since)s) AS slot, value, threshold, severity
+FROM leadgate.check_results
+WHERE model_name = %(model_name)s AND checked_at > %(since)s AND checked_at <= %(until)s
+      AND check_name = ANY(%(checks)s)
+      AND abs(extract(epoch FROM window_until - window_since) - %(length_s)s) < 1
+ORDER BY check_name, subject, slot, checked_at DESC

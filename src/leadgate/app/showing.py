@@ -1,0 +1,118 @@
+"""The process of the pages: wires them to a project and listens at a socket in the file system."""
+
+import os
+import secrets
+import socket
+from collections.abc import Callable
+from contextlib import closing, suppress
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+import uvicorn
+
+from leadgate.app.children import fetch
+from leadgate.app.settings import Settings, read_settings
+from leadgate.app.wire import CONFIG, Home
+from leadgate.leads.project import Project, parse_project
+from leadgate.scoring.desk import Desk
+from leadgate.scoring.parent import tell_ready
+from leadgate.scoring.plan import ChildPlan, PagesPlan
+from leadgate.views.access import ProxyRules
+from leadgate.views.site import Doors, Site
+from leadgate.views.sources import Reader, Sources
+
+
+def show_pages(child: ChildPlan, plan: PagesPlan, url: str, clock: Callable[[], datetime]) -> None:
+    """Answer what workers pass on, until SIGTERM."""
+    home = Home(Path(child.project), read_settings().model_copy(update={"database_url": url}), clock)
+    reader = Reader(url)
+    site = Site(sources_of(home, reader), doors_of(home, with_keys=plan.with_keys, local=plan.local))
+    config = uvicorn.Config(
+        site, lifespan="off", ws="none", log_config=None, access_log=False, server_header=False, proxy_headers=False
+    )
+    with closing(reader), _listener(plan.socket) as listener:
+        tell_ready(child.ready)
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listener])
+
+
+def sources_of(home: Home, reader: Reader) -> Sources:
+    """What the pages of a project read."""
+    return Sources(
+        reader=reader,
+        project=_Watched(home.folder / CONFIG).project,
+        registry=lambda: home.registry,
+        bundles=home.bundles,
+        fetch=partial(fetch, home.folder),
+        desk=Desk(project=str(home.folder), database_alive=partial(_answers, reader)),
+        clock=home.clock,
+        environment=home.settings.environment,
+    )
+
+
+def doors_of(home: Home, *, with_keys: bool, local: bool) -> Doors:
+    """How people come in."""
+    settings = home.settings
+    header = settings.proxy_user_header
+    return Doors(
+        with_keys=with_keys,
+        local=local,
+        secret=_secret(settings, home.state),
+        proxy=ProxyRules(
+            header=header.lower() if header else None,
+            scopes={name: tuple(scopes) for name, scopes in settings.proxy_scopes.items()},
+            trusted=tuple(settings.trusted_proxies),
+        ),
+    )
+
+
+class _Watched:
+    """leadgate.yaml, read anew when it has changed."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._known: tuple[tuple[int, int], Project] | None = None
+
+    def project(self) -> Project:
+        found = self._file.stat()
+        state = (found.st_mtime_ns, found.st_size)
+        if self._known is None or self._known[0] != state:
+            self._known = (state, parse_project(self._file.read_text(encoding="utf-8"), CONFIG))
+        return self._known[1]
+
+
+def _secret(settings: Settings, state: Path) -> bytes:
+    """What cookies are signed with: the setting, or a file that is made once."""
+    if settings.session_secret is not None:
+        return settings.session_secret.encode()
+    file = state / "session.key"
+    with suppress(FileExistsError):
+        made = file.with_name(f"session.key.{os.getpid()}")
+        made.touch(mode=0o600)
+        made.write_text(secrets.token_hex(32))
+        with suppress(FileExistsError):
+            os.link(made, file)  # whole, or not at all; the first of several wins
+        made.unlink()
+    return file.read_bytes()
+
+
+def _answers(reader: Reader) -> bool:
+    try:
+        with reader.connection():
+            return True
+    except Exception:  # noqa: BLE001  # whatever it is, it does not answer
+        return False
+
+
+def _listener(path: str) -> socket.socket:
+    """A socket that only this user reaches."""
+    Path(path).unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        listener.bind(path)
+    finally:
+        os.umask(before)
+    listener.listen(128)
+    return listener
