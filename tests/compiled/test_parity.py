@@ -240,7 +240,7 @@ def test_foreign_models_and_files_are_refused() -> None:
         compile_pipeline(foreign, SCHEMA)
     with pytest.raises(CannotCompileError, match="prepare and model"):
         compile_pipeline(DecisionTreeClassifier(), SCHEMA)
-    for text in (b"", b"{}", b'{"format": 2}', to_json(made("lightgbm").program).replace(b'"format":1', b'"format":9')):
+    for text in (b"", b"{}", b'{"format": 2}', to_json(made("lightgbm").program).replace(b'"format":2', b'"format":9')):
         with pytest.raises(BadProgramError, match="train the version again"):
             from_json(text)
 

@@ -74,6 +74,8 @@ def test_the_digest_is_of_the_canonical_form() -> None:
         (stump(feature=[7, -1, -1]), "does not have"),
         (stump(feature=[-2, -1, -1]), "does not have"),
         (stump(code=[3, -1, -1]), "number for a category"),
+        (stump(cover=[10, 4]), "no training lead"),
+        (stump(cover=[10, 0, 10]), "no training lead"),
     ),
 )
 def test_a_damaged_tree_is_refused(tree: dict[str, Any], reason: str) -> None:
@@ -88,6 +90,7 @@ def test_a_damaged_tree_is_refused(tree: dict[str, Any], reason: str) -> None:
         (program(linear(1)), "does not have"),
         (program(linear(0, 0)), "twice"),
         (program(linear(), features=[]), "no features"),
+        (program(linear(0), medians=[1.0, 2.0]), "one median"),
         (program(linear(0), calibration={"type": "isotonic", "x": [], "y": []}), "no points"),
         (program(linear(0), calibration={"type": "isotonic", "x": [0.0, 0.0], "y": [0.1, 0.2]}), "do not ascend"),
         (program(linear(0)).replace(b"1.0", b"1e999"), "cannot be read"),
@@ -104,6 +107,6 @@ def test_a_damaged_model_is_refused(text: bytes, reason: str) -> None:
 
 
 def test_a_later_format_is_named_as_such() -> None:
-    """Even when its fields are others: "format 2" helps its reader, "unknown field" does not."""
-    with pytest.raises(BadProgramError, match="has format 2, this Leadgate reads 1"):
-        from_json(b'{"format": 2, "something": "new"}')
+    """Even when its fields are others: "format 3" helps its reader, "unknown field" does not."""
+    with pytest.raises(BadProgramError, match="has format 3, this Leadgate reads 1 and 2"):
+        from_json(b'{"format": 3, "something": "new"}')

@@ -4,6 +4,9 @@ A program says everything that scoring needs and nothing that runs: it can be re
 one executes no code from the file. All numbers are finite, and JSON holds a finite float to the bit: it is written
 with the fewest digits that read back as the same float. What needs infinity or NaN is said another way (a split that
 parts missing values from all others has the largest float as its threshold).
+
+Beside what scores it may hold what the training leads were like, of which the reasons of a score are made: covers,
+means and medians. A program without them scores all the same, and they are no part of a model's digest.
 """
 
 import hashlib
@@ -11,10 +14,13 @@ from itertools import pairwise
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from leadgate.errors import LeadgateError
 
-FORMAT = 1
+FORMAT = 2
+"""Of the programs that are made now. Format 1 has no covers, means and medians, and is otherwise the same."""
+_READ = (1, FORMAT)
 
 MOST_NODES = 200_000
 """Larger ensembles would make a scorer of hundreds of megabytes."""
@@ -24,7 +30,7 @@ class BadProgramError(LeadgateError):
     """A file that is no program this version of Leadgate can read."""
 
 
-class LinearNumber(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class LinearNumber(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A numeric feature's share of a linear score: ``weight * clip(value * scale + offset, 0, 1)``."""
 
     feature: int
@@ -34,9 +40,11 @@ class LinearNumber(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     weight: float
     missing: float
     """The share when the value is missing."""
+    mean: float | None = None
+    """The mean share of the training leads; None where it was not kept."""
 
 
-class LinearCategory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class LinearCategory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A categorical feature's share of a linear score."""
 
     feature: int
@@ -44,6 +52,8 @@ class LinearCategory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     missing: float
     unknown: float
     """The share of a category that training did not see."""
+    mean: float | None = None
+    """The mean share of the training leads; None where it was not kept."""
 
 
 class Linear(msgspec.Struct, frozen=True, kw_only=True, tag="linear", forbid_unknown_fields=True):
@@ -63,7 +73,7 @@ class CategoryCodes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     unknown: int
 
 
-class Tree(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Tree(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A binary tree; node 0 is the root. All tuples have one entry a node."""
 
     feature: tuple[int, ...]
@@ -76,6 +86,8 @@ class Tree(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Where a missing number goes."""
     left: tuple[int, ...]
     right: tuple[int, ...]
+    cover: tuple[int, ...] | None = None
+    """How many training leads came to a node, at least 1; None where it was not kept."""
 
 
 class Trees(msgspec.Struct, frozen=True, kw_only=True, tag="trees", forbid_unknown_fields=True):
@@ -101,7 +113,7 @@ class Isotonic(msgspec.Struct, frozen=True, kw_only=True, tag="isotonic", forbid
     y: tuple[float, ...]
 
 
-class Program(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Program(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """From raw values to a probability: the model's sum, through the logistic function, through a calibration."""
 
     format: int
@@ -111,6 +123,8 @@ class Program(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     calibration: Sigmoid | Isotonic | None
     calibrates: Literal["sum", "probability"]
     """What the calibration takes: the model's sum, or its probability."""
+    medians: tuple[float | None, ...] | None = None
+    """By feature: the median of the training leads that have a value; None for what is no number."""
 
 
 def to_json(program: Program) -> bytes:
@@ -128,9 +142,10 @@ def from_json(text: bytes) -> Program:
     """Read a program. Raises BadProgramError for another format, and for one that would not score every lead."""
     try:
         head = msgspec.json.decode(text, type=_Head)
-        if head.format != FORMAT:  # before the rest, whose fields another format need not have
+        if head.format not in _READ:  # before the rest, whose fields another format need not have
             raise BadProgramError(
-                f"The compiled model has format {head.format}, this Leadgate reads {FORMAT}; train the version again."
+                f"The compiled model has format {head.format}, this Leadgate reads {' and '.join(map(str, _READ))}; "
+                "train the version again."
             )
         program = msgspec.json.decode(text, type=Program)
     except (msgspec.DecodeError, RecursionError) as error:
@@ -140,14 +155,30 @@ def from_json(text: bytes) -> Program:
 
 
 def digest(program: Program) -> str:
-    """SHA-256 of the learned parameters: the digest of a model."""
-    return hashlib.sha256(to_json(program)).hexdigest()
+    """SHA-256 of the learned parameters: the digest of a model.
+
+    Only of what scores, in format 1: a model that is trained again by a later Leadgate, which keeps more beside it, has
+    the digest that it always had.
+    """
+    return hashlib.sha256(to_json(_bare(program))).hexdigest()
+
+
+def _bare(program: Program) -> Program:
+    """The same without what the training leads were like."""
+    model = program.model
+    if isinstance(model, Trees):
+        bare: Linear | Trees = replace(model, trees=tuple(replace(tree, cover=None) for tree in model.trees))
+    else:
+        numbers = tuple(replace(number, mean=None) for number in model.numbers)
+        bare = replace(model, numbers=numbers, categories=tuple(replace(c, mean=None) for c in model.categories))
+    return replace(program, format=1, model=bare, medians=None)
 
 
 def _check(program: Program) -> None:
     """Raise BadProgramError unless every lead gets a score: indices in range, trees that are trees."""
     count = len(program.features)
     _require(count > 0, "it has no features")
+    _require(program.medians is None or len(program.medians) == count, "it has not one median for each feature")
     if isinstance(program.model, Linear):
         numbers, categories = program.model.numbers, program.model.categories
         _check_features([*(n.feature for n in numbers), *(c.feature for c in categories)], count)
@@ -186,6 +217,8 @@ def _check_tree(tree: Tree, count: int, coded: set[int]) -> None:
         _require(tree.left[node] > node < tree.right[node], "a tree turns back on itself")
         children += [tree.left[node], tree.right[node]]
     _require(sorted(children) == list(range(1, size)), "a tree has nodes that are missing, shared or never reached")
+    if tree.cover is not None:
+        _require(len(tree.cover) == size and min(tree.cover) > 0, "a tree has nodes that no training lead came to")
 
 
 def _require(holds: bool, otherwise: str) -> None:

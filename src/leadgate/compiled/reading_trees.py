@@ -20,15 +20,18 @@ class _Growing:
     def __init__(self, columns: Encoded) -> None:
         self._columns = columns
         self._nodes: list[list[Any]] = []
+        self._cover: list[int] = []
 
-    def leaf(self, value: float) -> int:
-        """Add a leaf; gives its place."""
+    def leaf(self, value: float, cover: int) -> int:
+        """Add a leaf to which ``cover`` training leads came; gives its place."""
         require(isfinite(value), "a leaf's value is not finite")
+        self._cover.append(cover)
         self._nodes.append([-1, -1, float(value), False, -1, -1])
         return len(self._nodes) - 1
 
-    def split(self, column: int, threshold: float, *, missing_left: bool) -> int:
+    def split(self, column: int, threshold: float, cover: int, *, missing_left: bool) -> int:
         """Add a test; gives its place. Its children are set by ``join``."""
+        self._cover.append(cover)
         feature, code = self._columns.source(column)
         if code >= 0:
             require(0.0 <= threshold < 1.0, "a one-hot column is split outside 0 to 1")
@@ -45,9 +48,12 @@ class _Growing:
         self._nodes[parent][4:] = [left, right]
 
     def tree(self) -> Tree:
-        """The whole tree."""
+        """The whole tree; without covers where the library did not count, for it can score without them."""
         feature, code, number, missing_left, left, right = (tuple(part) for part in zip(*self._nodes, strict=True))
-        return Tree(feature=feature, code=code, number=number, missing_left=missing_left, left=left, right=right)
+        cover = tuple(self._cover) if min(self._cover) > 0 else None
+        return Tree(
+            feature=feature, code=code, number=number, missing_left=missing_left, left=left, right=right, cover=cover
+        )
 
 
 def read_hist_gradient_boosting(model: Any, columns: Encoded) -> Trees:
@@ -64,10 +70,10 @@ def _hist_tree(nodes: Any, columns: Encoded) -> Tree:
     for node in nodes:
         require(not node["is_categorical"], "the trees split categories natively")
         if node["is_leaf"]:
-            growing.leaf(float(node["value"]))
+            growing.leaf(float(node["value"]), int(node["count"]))
         else:
             threshold, missing_left = float(node["num_threshold"]), bool(node["missing_go_to_left"])
-            growing.split(int(node["feature_idx"]), threshold, missing_left=missing_left)
+            growing.split(int(node["feature_idx"]), threshold, int(node["count"]), missing_left=missing_left)
     for place, node in enumerate(nodes):
         if not node["is_leaf"]:
             growing.join(place, int(node["left"]), int(node["right"]))
@@ -90,7 +96,7 @@ def _lightgbm_tree(root: dict[str, Any], columns: Encoded) -> Tree:
     children: dict[int, dict[str, int]] = {}
     while waiting:  # a stack of our own: leaf-wise trees can be deeper than Python likes to recurse
         node, parent, side = waiting.pop()
-        place = growing.leaf(node["leaf_value"]) if "leaf_value" in node else _lightgbm_split(growing, node)
+        place = _lightgbm_leaf(growing, node) if "leaf_value" in node else _lightgbm_split(growing, node)
         require("leaf_coeff" not in node, "the leaves hold linear models")
         if parent is not None:
             children.setdefault(parent, {})[side] = place
@@ -101,13 +107,18 @@ def _lightgbm_tree(root: dict[str, Any], columns: Encoded) -> Tree:
     return growing.tree()
 
 
+def _lightgbm_leaf(growing: _Growing, node: dict[str, Any]) -> int:
+    return growing.leaf(node["leaf_value"], int(node.get("leaf_count", 0)))
+
+
 def _lightgbm_split(growing: _Growing, node: dict[str, Any]) -> int:
     require(node["decision_type"] == "<=", f"a split is {node['decision_type']!r}, not numeric")
     require(node["missing_type"] in ("None", "NaN"), "zero is treated as missing")
     threshold = _effective(float(node["threshold"]))
     # Without missing values in training, LightGBM reads a missing one as 0.
     missing_left = bool(node["default_left"]) if node["missing_type"] == "NaN" else threshold >= 0.0
-    return growing.split(int(node["split_feature"]), threshold, missing_left=missing_left)
+    cover = int(node.get("internal_count", 0))
+    return growing.split(int(node["split_feature"]), threshold, cover, missing_left=missing_left)
 
 
 def _effective(threshold: float) -> float:

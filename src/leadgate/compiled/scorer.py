@@ -47,6 +47,15 @@ def _function(program: Program, raw: Callable[..., float] | None) -> Callable[[S
     return made
 
 
+def link_of(program: Program) -> Callable[[float], float]:
+    """From the model's sum to the probability, through the calibration: the last lines of the scorer alone."""
+    names: dict[str, Any] = {"exp": exp}
+    source = "\n".join(["def link(s):", *_link(program, names)])
+    exec(compile(source, "<compiled link>", "exec"), names)  # noqa: S102  # our own templates and numbers, see above
+    made: Callable[[float], float] = names["link"]
+    return made
+
+
 def _targets(count: int) -> str:
     return ", ".join(f"x{i}" for i in range(count)) + ","
 

@@ -17,6 +17,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 
 from leadgate.compiled.program import Program, to_json
 from leadgate.errors import NotFoundError, RefusedError
+from leadgate.leads.baselines import UnreadableBaselineError, baseline_from_bytes
 from leadgate.models.card import Card, card_from_json, card_to_json
 from leadgate.models.evaluation import metrics_of
 
@@ -208,6 +209,15 @@ class Registry:
         with tempfile.TemporaryDirectory() as folder:
             local = self._client.download_artifacts(version.run_id, f"{_FOLDER}/{file}", folder)
             return vouched(version, file, Path(local).read_bytes())
+
+
+def importance_of(registry: Registry, version: Version) -> dict[str, float] | None:
+    """How much AUC a version loses without each feature; None for one that did not write it down, or not readably."""
+    content = registry.baseline(version)
+    try:
+        return None if content is None else dict(baseline_from_bytes(content).importance)
+    except UnreadableBaselineError:
+        return None
 
 
 def _model_file(model_uri: str) -> bytes:

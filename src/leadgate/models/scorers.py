@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
+from leadgate.compiled.contributions import CannotExplainError, Explainer
 from leadgate.compiled.native import native_sum
 from leadgate.compiled.program import Program, from_json
 from leadgate.compiled.proof import TOLERANCE, edge_rows
@@ -52,6 +54,15 @@ class Scored:
     version: Version
     card: Card
     scorer: RowScorer
+    program: Program | None = None
+    """What the compiled scorer is made of; None where the library scores."""
+
+    @cached_property
+    def explainer(self) -> Explainer:
+        """Takes its scores apart; made at the first use, for most workers never need it. Raises CannotExplainError."""
+        if self.program is None or not self.card.compiled:
+            raise CannotExplainError(f"the version is served by the library, because {self.card.why_library}")
+        return Explainer(self.program)
 
 
 def _fastest(program: Program, card: Card) -> Scorer:
@@ -74,9 +85,8 @@ def load(registry: Registry, version: Version) -> Scored:
 def scored_of(version: Version, files: dict[str, bytes]) -> Scored:
     """A version from its files. Raises RefusedError for one that is not the file that was registered."""
     card = card_from_json(vouched(version, CARD, files[CARD]))
-    scorer: RowScorer
     if card.compiled:
-        scorer = _fastest(from_json(vouched(version, PROGRAM, files[PROGRAM])), card)
-    else:
-        scorer = LibraryScorer(pipeline=read_pipeline(vouched(version, MODEL, files[MODEL])), schema=card.lead)
+        program = from_json(vouched(version, PROGRAM, files[PROGRAM]))
+        return Scored(version=version, card=card, scorer=_fastest(program, card), program=program)
+    scorer = LibraryScorer(pipeline=read_pipeline(vouched(version, MODEL, files[MODEL])), schema=card.lead)
     return Scored(version=version, card=card, scorer=scorer)

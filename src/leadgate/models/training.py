@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from leadgate.compiled.background import with_background
 from leadgate.compiled.compiler import CannotCompileError, compile_pipeline
 from leadgate.compiled.program import Program, digest
 from leadgate.compiled.proof import Proof, edge_rows, prove
@@ -117,7 +118,7 @@ def fit(project: Project, learnt: Dataset, held: Dataset) -> Fitted:
     with threadpool_limits(limits=1):
         pipeline.fit(frame_of(project.lead, learnt.rows), learnt.converted)
     try:
-        program = compile_pipeline(pipeline, project.lead)
+        program = with_background(compile_pipeline(pipeline, project.lead), project.lead, learnt.rows)
     except CannotCompileError as error:
         return Fitted(
             pipeline=pipeline, program=None, proof=None, why_library=str(error), model_digest=_file_digest(pipeline)
