@@ -239,3 +239,35 @@ def test_paired_quality_needs_both_scores_and_a_matured_outcome() -> None:
     found = paired_quality(joined, 0.5, 0.5, np.random.default_rng(1))
     assert found is not None
     assert (found.leads, found.conversions) == (4, 3)
+
+
+def test_revenue_counts_every_matured_lead_those_that_paid_nothing_too() -> None:
+    """A mean over won leads alone would hide that fewer of them are won; leads still open are not counted."""
+    leads = leads_of([30.0] * 8 + [2.0, 2.0])
+    outcomes = outcomes_of({f"L{i}": (i in (0, 1, 3), 20.0) for i in range(8)})
+    found = analyse(
+        with_outcomes(leads, outcomes, NOW, HORIZON, silence_is_loss=True),
+        ExperimentRules(),
+        Trial(planned=10, share=0.5, horizon_days=HORIZON),
+        np.random.default_rng(1),
+    )
+    assert found.control_revenue is not None
+    assert found.treatment_revenue is not None
+    # One of four paid 1,000 against two of four: means 250 and 500, variances of (1000, 0, 0, 0), (1000, 1000, 0, 0).
+    assert found.control_revenue.mean == pytest.approx(250)
+    assert found.control_revenue.variance == pytest.approx(250_000)
+    assert found.treatment_revenue.mean == pytest.approx(500)
+    assert found.treatment_revenue.variance == pytest.approx(1_000_000 / 3)
+
+
+def test_where_nobody_reports_deal_sizes_there_is_no_revenue() -> None:
+    """A revenue of 0 with an interval of 0 to 0 would be a lie."""
+    outcomes = outcomes_of({f"L{i}": (i < 4, 20.0) for i in range(8)}).with_columns(deal_size=pl.lit(None, pl.Float64))
+    found = analyse(
+        with_outcomes(leads_of([30.0] * 8), outcomes, NOW, HORIZON, silence_is_loss=True),
+        ExperimentRules(),
+        Trial(planned=10, share=0.5, horizon_days=HORIZON),
+        np.random.default_rng(1),
+    )
+    assert found.control_revenue is None
+    assert found.treatment_revenue is None

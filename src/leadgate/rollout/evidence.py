@@ -161,6 +161,16 @@ class Side:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Revenue:
+    """What the matured leads of a side paid; a lead that did not convert, or whose deal size nobody knows, paid 0."""
+
+    mean: float
+    """Per lead, in the team's currency."""
+    variance: float
+    """Of what a lead paid."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlannedTest:
     """The chi-square test on the first leads of each side, as many as were planned."""
 
@@ -242,6 +252,9 @@ class ExperimentEvidence:
     segments: tuple[SegmentEvidence, ...]
     auc: Figure | None
     """Of the challenger's scores on the leads of the stage, both sides."""
+    control_revenue: Revenue | None = None
+    """None where no deal size was reported, and in evidence of earlier releases."""
+    treatment_revenue: Revenue | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from leadgate.rollout.evidence import (
     Figure,
     MarginEvidence,
     PlannedTest,
+    Revenue,
     SegmentEvidence,
     Side,
     SustainedEvidence,
@@ -104,6 +105,7 @@ def analyse(leads: pl.DataFrame, rules: ExperimentRules, trial: Trial, rng: np.r
     alpha = harm_alpha(rules, canary=trial.canary)
     sequence, harm = looks_of(difference, sides, trial.planned, rules, alpha)
     deals = _deal_size(a, b, rules, rng)
+    revenues = _revenues(a, b)
     return ExperimentEvidence(
         control=sides[0],
         treatment=sides[1],
@@ -126,6 +128,8 @@ def analyse(leads: pl.DataFrame, rules: ExperimentRules, trial: Trial, rng: np.r
         slower_p=_log_rank(a, b, trial.horizon_days),
         segments=_segments(leads, trial.segments, rules),
         auc=_auc(pl.concat([a, b])),
+        control_revenue=revenues[0],
+        treatment_revenue=revenues[1],
     )
 
 
@@ -236,6 +240,18 @@ def _planned_test(a: pl.DataFrame, b: pl.DataFrame, planned: int) -> PlannedTest
 def _deal_size(a: pl.DataFrame, b: pl.DataFrame, rules: ExperimentRules, rng: np.random.Generator) -> AmountComparison:
     sizes = [frame["deal_size"].drop_nulls().to_numpy() for frame in (a, b)]
     return compare_amounts(sizes[0], sizes[1], rules.deal_size_margin or 0.0, rng)
+
+
+def _revenues(a: pl.DataFrame, b: pl.DataFrame) -> tuple[Revenue | None, Revenue | None]:
+    """What the known leads of each side paid; None where nobody reports deal sizes, or a side has no variance yet."""
+    if min(a.height, b.height) <= 1 or not any(side["deal_size"].count() for side in (a, b)):
+        return None, None
+    return _revenue(a), _revenue(b)
+
+
+def _revenue(known: pl.DataFrame) -> Revenue:
+    sizes = known["deal_size"].fill_null(0.0).to_numpy()
+    return Revenue(mean=float(sizes.mean()), variance=float(sizes.var(ddof=1)))
 
 
 def _days(a: pl.DataFrame, b: pl.DataFrame, rules: ExperimentRules, horizon: float) -> MarginEvidence:
