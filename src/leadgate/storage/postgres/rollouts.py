@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from psycopg.rows import class_row
@@ -80,6 +80,26 @@ class Judgement:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Look:
+    """What an evaluation saw of an experiment; None where it was too early for it."""
+
+    evidence_id: int
+    gathered_at: datetime
+    control_matured: int
+    """Leads of the champion's side whose horizon had passed, with an outcome."""
+    treatment_matured: int
+    difference: float | None
+    """Of the conversion rates, challenger minus champion..."""
+    low: float | None
+    """...and the ends of its interval, which holds at every look."""
+    high: float | None
+    harm: float | None
+    """Evidence of harm, as the logarithm of a likelihood ratio..."""
+    harm_threshold: float
+    """...and where the challenger goes back."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SignOff:
     """A person's approval."""
 
@@ -152,6 +172,13 @@ def steps_of(connection: Connection, rollout_id: int) -> list[Step]:
         return cursor.execute(statement("rollouts", "steps_of"), {"rollout_id": rollout_id}).fetchall()
 
 
+def step_of_route(connection: Connection, model_name: str, epoch: int) -> Step | None:
+    """The act that put a route in force; None where no rollout did."""
+    with connection.cursor(row_factory=class_row(Step)) as cursor:
+        values = {"model_name": model_name, "epoch": epoch}
+        return cursor.execute(statement("rollouts", "step_of_route"), values).fetchone()
+
+
 def add_step(connection: Connection, step: Step) -> None:
     """Append an act. Raises UniqueViolation when somebody else appended one with its number."""
     connection.execute(statement("rollouts", "add_step"), asdict(step))
@@ -178,6 +205,29 @@ def judgements_of(connection: Connection, rollout_id: int, *, most: int = 1_000_
     """What a rollout was judged by, the last first."""
     with connection.cursor(row_factory=class_row(Judgement)) as cursor:
         return cursor.execute(statement("rollouts", "evidence_of"), {"rollout_id": rollout_id, "most": most}).fetchall()
+
+
+def judgement(connection: Connection, evidence_id: int) -> Judgement | None:
+    """One evaluation; None for a number that there is not."""
+    with connection.cursor(row_factory=class_row(Judgement)) as cursor:
+        return cursor.execute(statement("rollouts", "judgement"), {"evidence_id": evidence_id}).fetchone()
+
+
+def last_judgement(connection: Connection, rollout_id: int, *, since: datetime, until: datetime) -> Judgement | None:
+    """The last evaluation of a rollout in a span, both ends included; None without any."""
+    values = {"rollout_id": rollout_id, "since": since, "until": until}
+    with connection.cursor(row_factory=class_row(Judgement)) as cursor:
+        return cursor.execute(statement("rollouts", "last_judgement"), values).fetchone()
+
+
+def looks_between(
+    connection: Connection, rollout_id: int, *, since: datetime, until: datetime, most: int
+) -> list[Look]:
+    """What the evaluations of a span saw of the experiment, the first first, thinned out to about ``most``."""
+    every = max((until - since) / most, timedelta(seconds=1))
+    values = {"rollout_id": rollout_id, "since": since, "until": until, "every": every}
+    with connection.cursor(row_factory=class_row(Look)) as cursor:
+        return cursor.execute(statement("rollouts", "looks_between"), values).fetchall()
 
 
 def first_test(connection: Connection, rollout_id: int, since: datetime) -> str | None:

@@ -111,3 +111,52 @@ SELECT rollout_id, model_name, champion, champion_digest, challenger, challenger
 FROM leadgate.rollouts
 WHERE ended_at IS NULL
 ORDER BY started_at
+
+-- step_of_route
+-- The step that put a route in force.
+SELECT s.rollout_id, s.step, s.act, s.stage, s.paused_at, s.stage_since, s.extra_days, s.paused_days, s.extensions,
+       s.finished, s.acted_at, s.acted_by, s.comment, s.evidence_id, s.route_epoch
+FROM leadgate.rollout_steps s
+JOIN leadgate.rollouts r USING (rollout_id)
+WHERE r.model_name = %(model_name)s AND s.route_epoch = %(epoch)s
+ORDER BY s.rollout_id DESC, s.step
+LIMIT 1
+
+-- judgement
+SELECT evidence_id, rollout_id, gathered_at, evidence::text AS evidence, verdicts::text AS verdicts, act, reason
+FROM leadgate.rollout_evidence
+WHERE evidence_id = %(evidence_id)s
+
+-- last_judgement
+SELECT evidence_id, rollout_id, gathered_at, evidence::text AS evidence, verdicts::text AS verdicts, act, reason
+FROM leadgate.rollout_evidence
+WHERE rollout_id = %(rollout_id)s AND gathered_at >= %(since)s AND gathered_at <= %(until)s
+ORDER BY gathered_at DESC, evidence_id DESC
+LIMIT 1
+
+-- looks_between
+-- What the evaluations of a span saw of the experiment: the last of each part of it. The parts are chosen by their times
+-- alone, so that of thousands of documents only those few are unpacked that are shown.
+WITH chosen AS (
+    SELECT DISTINCT ON (date_bin(%(every)s, gathered_at, %(since)s)) evidence_id
+    FROM leadgate.rollout_evidence
+    WHERE rollout_id = %(rollout_id)s AND gathered_at >= %(since)s AND gathered_at <= %(until)s
+    ORDER BY date_bin(%(every)s, gathered_at, %(since)s), gathered_at DESC, evidence_id DESC
+),
+unpacked AS MATERIALIZED (
+    SELECT e.evidence_id, e.gathered_at, e.evidence -> 'experiment' AS trial
+    FROM chosen
+    JOIN leadgate.rollout_evidence e USING (evidence_id)
+)
+SELECT evidence_id,
+       gathered_at,
+       (trial #>> '{control,matured}')::bigint AS control_matured,
+       (trial #>> '{treatment,matured}')::bigint AS treatment_matured,
+       (trial ->> 'difference')::double precision AS difference,
+       (trial #>> '{sequence,low}')::double precision AS low,
+       (trial #>> '{sequence,high}')::double precision AS high,
+       (trial ->> 'harm')::double precision AS harm,
+       (trial ->> 'harm_threshold')::double precision AS harm_threshold
+FROM unpacked
+WHERE jsonb_typeof(trial) = 'object'
+ORDER BY gathered_at, evidence_id
