@@ -34,6 +34,7 @@ DASHBOARD_VIEWS = (
     "alerts",
     "routes",
     "rollout_steps",
+    "rollout_judgements",
     "rollout_gates",
     "rollout_looks",
     "sales_ratings",

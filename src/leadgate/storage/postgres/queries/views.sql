@@ -346,6 +346,7 @@ GROUP BY hour, model_name, model_version, variant
 CREATE VIEW leadgate_views.service_minutes AS
 SELECT until AS measured_at,
        since,
+       extract(epoch FROM until - since)::double precision AS span_seconds,
        model_name,
        service,
        worker,
@@ -411,7 +412,19 @@ SELECT s.acted_at,
 FROM leadgate.rollout_steps s
 JOIN leadgate.rollouts r USING (rollout_id)
 
+-- rollout_judgements
+CREATE VIEW leadgate_views.rollout_judgements AS
+SELECT e.gathered_at,
+       r.model_name,
+       e.rollout_id,
+       e.act,
+       e.reason,
+       e.evidence_id
+FROM leadgate.rollout_evidence e
+JOIN leadgate.rollouts r USING (rollout_id)
+
 -- rollout_gates
+-- Verdicts are taken apart for each row that is asked for: ask for the evidence_id of rollout_judgements.
 CREATE VIEW leadgate_views.rollout_gates AS
 SELECT e.gathered_at,
        r.model_name,
@@ -505,6 +518,7 @@ COMMENT ON VIEW leadgate_views.service_minutes IS 'a row for each worker of the 
 COMMENT ON VIEW leadgate_views.alerts IS 'a row for each time that a check went out; open ones have no resolved_at';
 COMMENT ON VIEW leadgate_views.routes IS 'who answers: a row for each change; the one in force has no changed_again_at';
 COMMENT ON VIEW leadgate_views.rollout_steps IS 'a row for each act of a rollout, and the stage after it';
+COMMENT ON VIEW leadgate_views.rollout_judgements IS 'a row for each time that a rollout was judged, and what followed';
 COMMENT ON VIEW leadgate_views.rollout_gates IS 'a row for each time that a rollout was judged and gate';
 COMMENT ON VIEW leadgate_views.rollout_looks IS 'a row for each time that the sides of a rollout were compared';
 COMMENT ON VIEW leadgate_views.sales_ratings IS 'what sales people say of the scores, without their names';
