@@ -10,7 +10,13 @@ from scipy.stats import binomtest
 from sklearn.calibration import calibration_curve as sklearn_curve
 from sklearn.metrics import brier_score_loss
 
-from leadgate.stats.calibration import NoLeadsError, brier, calibration_curve, calibration_error
+from leadgate.stats.calibration import (
+    NoLeadsError,
+    brier,
+    calibration_curve,
+    calibration_error,
+    sorted_calibration_error,
+)
 
 rows = st.lists(st.tuples(st.booleans(), st.integers(0, 12)), min_size=1, max_size=80)
 
@@ -60,6 +66,26 @@ def test_the_order_of_the_leads_does_not_matter(rows: list[tuple[bool, int]]) ->
     """A file read backwards gives the same error."""
     converted, score = np.array([r[0] for r in rows]), np.array([r[1] / 12 for r in rows])
     assert calibration_error(converted, score) == pytest.approx(calibration_error(converted[::-1], score[::-1]))
+
+
+@given(rows, st.integers(1, 12))
+def test_the_error_is_that_of_the_curve(rows: list[tuple[bool, int]], bins: int) -> None:
+    """The bins' distances of predicted and actual rate, weighted by their leads, also where scores repeat."""
+    converted, score = np.array([r[0] for r in rows]), np.array([r[1] / 12 for r in rows])
+    curve = calibration_curve(converted, score, bins)
+    weighted = sum(b.leads * abs(b.mean_score - b.rate) for b in curve) / len(rows)
+    assert calibration_error(converted, score, bins) == pytest.approx(weighted)
+
+
+@given(rows, st.integers(0, 99))
+def test_a_resample_of_sorted_leads_has_the_error_of_the_leads_drawn(rows: list[tuple[bool, int]], seed: int) -> None:
+    """Each lead as often as it was drawn, still sorted: what a bootstrap that picks leads one by one would find."""
+    rows = sorted(rows, key=lambda row: row[1])
+    converted, score = np.array([r[0] for r in rows]), np.array([r[1] / 12 for r in rows])
+    drawn = np.random.default_rng(seed).integers(0, len(rows), len(rows))
+    times = np.bincount(drawn, minlength=len(rows))
+    found = sorted_calibration_error(np.repeat(converted, times), np.repeat(score, times))
+    assert found == pytest.approx(calibration_error(converted[drawn], score[drawn]))
 
 
 def test_true_probabilities_are_calibrated_and_squeezed_ones_are_not() -> None:

@@ -109,17 +109,21 @@ def follow_route(home: Home, route: Route) -> str | None:
 
     The route decides what answers. The aliases tell other tools, so a registry that is down does not undo a route.
     """
-    registry = home.registry
+    registry, moved = home.registry, False
     aliases: tuple[tuple[Alias, str | None], ...] = (("champion", route.champion), ("challenger", route.challenger))
     try:
         before = _aliases(registry)
         for alias, version in aliases:
-            holder = next((v for v in registry.versions() if alias in v.aliases), None)
-            if version is not None and (holder is None or holder.version != version):
+            holder = before[alias]
+            if version is not None and holder != version:
                 registry.point(alias, registry.find(version), by=route.changed_by, at=route.changed_at)
-            elif alias == "challenger" and version is None and holder is not None and holder.version == route.champion:
+            elif alias == "challenger" and version is None and holder == route.champion:
                 registry.drop("challenger")
-        write_aliases(home, "model.follow_route", before, reason=f"route {route.epoch}")
+            else:
+                continue
+            moved = True
+        if moved:
+            write_aliases(home, "model.follow_route", before, reason=f"route {route.epoch}")
     except LeadgateError as error:
         return str(error)
     return None

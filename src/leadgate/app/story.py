@@ -15,7 +15,7 @@ from leadgate.app.playing import Played, SimulatedClock, play
 from leadgate.app.rollouts import approve, evaluate, start
 from leadgate.app.wire import Home
 from leadgate.leads.project import parse_project
-from leadgate.rollout.controller import Judged, look
+from leadgate.rollout.controller import Judged
 from leadgate.simulator.team import Team
 from leadgate.simulator.world import BrokenSegment, World
 from leadgate.storage.postgres.ratings import Rating, add_rating
@@ -134,8 +134,12 @@ def tell(
             return
         day = round((now - began) / timedelta(days=1))
         progress.update(task, completed=day, description=f"   version {challenger}: week {day // 7 + 1}")
-        _people(home, day, now)
+        if day % _RATING_DAYS == 0:
+            _rate(home, day, now)
         judged = evaluate(home)
+        if judged is not None and day >= _SIGN_OFF_DAYS and _waits_for_sales(judged):
+            approve(home, comment=f"looked at the evidence of {judged.before.stage}", by=SALES)
+            judged = evaluate(home)
         if judged is None or judged.decision.act == "hold":
             return
         turns.append(_turn(judged, challenger, day, now))
@@ -161,21 +165,14 @@ def _until(home: Home, world: World, ended: list[str], evening: Any, rng: np.ran
     return leads
 
 
-def _people(home: Home, day: int, now: datetime) -> None:
-    """What people do: a rating every other day, and a sign-off once nothing else is missing."""
-    if day % _RATING_DAYS == 0:
-        with home.connection() as connection:
-            add_rating(connection, _rating(home, day, now))
-    if day >= _SIGN_OFF_DAYS and day % 2 == 0:
-        _sign_off(home, now)
+def _waits_for_sales(judged: Judged) -> bool:
+    """Whether nothing but a sign-off is missing."""
+    return [verdict.gate for verdict in judged.verdicts if verdict.answer != "pass"] == ["sign-off"]
 
 
-def _sign_off(home: Home, now: datetime) -> None:
+def _rate(home: Home, day: int, now: datetime) -> None:
     with home.connection() as connection:
-        _, evidence, verdicts = look(connection, home.project, now)
-    missing = [verdict.gate for verdict in verdicts if verdict.answer != "pass"]
-    if missing == ["sign-off"]:
-        approve(home, comment=f"looked at the evidence of {evidence.state.stage}", by=SALES)
+        add_rating(connection, _rating(home, day, now))
 
 
 def _rating(home: Home, day: int, now: datetime) -> Rating:

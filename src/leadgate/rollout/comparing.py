@@ -7,7 +7,7 @@ import polars as pl
 from leadgate.records import Interval
 from leadgate.rollout.evidence import Figure, LeadDelta, PairedEvidence, Quality, ScoresEvidence
 from leadgate.stats.auc import compare_auc
-from leadgate.stats.calibration import calibration_error
+from leadgate.stats.calibration import calibration_error, sorted_calibration_error
 from leadgate.stats.classification import classify
 from leadgate.stats.proportions import wilson
 
@@ -120,10 +120,16 @@ def _calibration_errors(
     """Of both versions, and on resamples of the leads, shape (resamples, 2)."""
     n = len(won)
     found = calibration_error(won, scores[0]), calibration_error(won, scores[1])
+    orders = [np.argsort(score, kind="stable") for score in scores]
+    ordered = [(order, won[order], score[order]) for order, score in zip(orders, scores, strict=True)]
     draws = np.empty((_RESAMPLES if n <= _MANY else _FEWER_RESAMPLES, 2))
     for draw in draws:
-        chosen = rng.integers(0, n, n)
-        draw[:] = [calibration_error(won[chosen], score[chosen]) for score in scores]
+        # How often each lead was drawn, instead of which: then a resample comes sorted, and need not be.
+        times = np.bincount(rng.integers(0, n, n), minlength=n)
+        draw[:] = [
+            sorted_calibration_error(np.repeat(won_, times[order]), np.repeat(score, times[order]))
+            for order, won_, score in ordered
+        ]
     return found, draws
 
 

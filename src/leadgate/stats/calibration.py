@@ -43,10 +43,7 @@ def calibration_curve(converted: Flags, score: Scores, bins: int = 10) -> tuple[
     """
     order = np.argsort(score, kind="stable")
     score, converted = score[order], converted[order]
-    cuts = np.linspace(0, len(score), bins + 1).round().astype(int)[1:-1]
-    # A cut in the middle of equal scores moves down to the first of them; one that arrives at 0 is no cut.
-    moved = np.searchsorted(score, score[cuts[cuts < len(score)]], side="left")
-    edges = np.unique([0, *moved.tolist(), len(score)])
+    edges = _edges(score, bins)
     return tuple(_bin(converted[start:end], score[start:end]) for start, end in itertools.pairwise(edges))
 
 
@@ -58,8 +55,15 @@ def calibration_error(converted: Flags, score: Scores, bins: int = 10) -> float:
     NoLeadsError.
     """
     require_leads(score)
-    curve = calibration_curve(converted, score, bins)
-    return sum(b.leads * abs(b.mean_score - b.rate) for b in curve) / len(score)
+    order = np.argsort(score, kind="stable")
+    return sorted_calibration_error(converted[order], score[order], bins)
+
+
+def sorted_calibration_error(converted: Flags, score: Scores, bins: int = 10) -> float:
+    """The same of leads that are sorted by score already, as resamples of sorted leads are."""
+    starts = _edges(score, bins)[:-1]
+    # A bin's leads times the distance of its means is the distance of its sums.
+    return float(np.abs(np.add.reduceat(score - converted, starts)).sum() / len(score))
 
 
 def brier(converted: Flags, score: Scores) -> float:
@@ -72,6 +76,14 @@ def require_leads(score: Scores) -> None:
     """Raise NoLeadsError when there is nothing to judge."""
     if len(score) == 0:
         raise NoLeadsError("There is no lead with a known outcome to compare the scores with; import outcomes first.")
+
+
+def _edges(score: Scores, bins: int) -> npt.NDArray[np.int_]:
+    """Where the bins of sorted scores begin, and their end."""
+    cuts = np.linspace(0, len(score), bins + 1).round().astype(int)[1:-1]
+    # A cut in the middle of equal scores moves down to the first of them; one that arrives at 0 is no cut.
+    moved = np.searchsorted(score, score[cuts[cuts < len(score)]], side="left")
+    return np.unique([0, *moved.tolist(), len(score)])
 
 
 def _bin(converted: Flags, score: Scores) -> CalibrationBin:
