@@ -14,6 +14,8 @@ from typing import Any
 
 import httpx
 
+import warm
+
 
 @dataclass(frozen=True)
 class Cli:
@@ -25,15 +27,8 @@ class Cli:
         self, *arguments: str, env: dict[str, str] | None = None, patience_s: float = 240
     ) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end."""
-        return subprocess.run(
-            [sys.executable, "-m", "leadgate", *arguments],
-            cwd=self.folder,
-            env={**os.environ, "COLUMNS": "200", **(env or {})},
-            capture_output=True,
-            text=True,
-            timeout=patience_s,
-            check=False,
-        )
+        own = {**os.environ, "COLUMNS": "200", **(env or {})}
+        return warm.run("-m", "leadgate", *arguments, folder=self.folder, env=own, patience_s=patience_s)
 
     def ok(self, *arguments: str, env: dict[str, str] | None = None, patience_s: float = 240) -> str:
         """What a command prints; it must succeed."""

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,6 +11,7 @@ import psycopg
 import pytest
 from scene import BEGAN, EASY, begin, counts, project_of, serve
 
+import warm
 from leadgate.errors import RefusedError
 from leadgate.leads.rollout_rules import RolloutRules
 from leadgate.rollout.controller import act_by_hand, alive, approve, evaluate
@@ -177,11 +176,10 @@ def test_a_controller_killed_between_any_two_statements_leaves_the_old_state_or_
         **before,
         **{t: before[t] + 1 for t in ("rollout_steps", "rollout_evidence", "routes", "audit_log", "events")},
     }
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     kills = 0
     for number in range(1, 200):
-        command = [sys.executable, str(KILLED), database, day(20).isoformat(), str(number)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        command = (str(KILLED), database, day(20).isoformat(), str(number))
+        done = warm.run(*command, folder=KILLED.parent, env=os.environ, patience_s=60)
         if done.returncode == 0:
             break
         assert done.returncode == -signal.SIGKILL, done.stderr
