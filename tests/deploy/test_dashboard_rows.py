@@ -153,10 +153,8 @@ def test_views_tell_no_names_of_those_who_rated(reader: "psycopg.Connection[Row]
 def test_the_documentation_has_every_view_with_its_columns(reader: "psycopg.Connection[Row]") -> None:
     """Who writes a query by docs/own-tools.md finds what it says."""
     text = (Path(__file__).parents[2] / "docs" / "own-tools.md").read_text()
-    told = {
-        name: columns.split(", ")
-        for name, columns in re.findall(r"^\| `(\w+)` \| [^|]* \| ([^|]*) \|$", text, re.MULTILINE)
-    }
+    lines = re.findall(r"^\| `(\w+)` \| [^|]* \| ([^|]*) \|$", text, re.MULTILINE)
+    told = {name: columns.split(", ") for name, columns in lines}
     found = reader.execute(
         "SELECT relname, array_agg(attname::text ORDER BY attnum) AS columns FROM pg_attribute JOIN pg_class "
         "ON attrelid = pg_class.oid WHERE relnamespace = 'leadgate_views'::regnamespace AND attnum > 0 GROUP BY 1"
