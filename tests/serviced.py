@@ -168,8 +168,9 @@ def serve(
     *,
     keys: list[ApiKey] | None = None,
     limits: Limits | None = None,
+    pages: Any = None,
 ) -> Iterator[Served]:
-    """Serve a route; ``keys`` asks callers for one of them."""
+    """Serve a route; ``keys`` asks callers for one of them, ``pages`` answers what is asked of the dashboard."""
     service = _service(folder, database, live_of(route, champion, challenger), keys, limits)
 
     @asynccontextmanager
@@ -177,7 +178,7 @@ def serve(
         async with _open(service):
             yield
 
-    with _drained(folder, database) as stop, TestClient(App(service, lifespan)) as client:
+    with _drained(folder, database) as stop, TestClient(App(service, lifespan, pages=pages)) as client:
         yield Served(client, service, database, stop)
 
 

@@ -64,10 +64,17 @@ SHELL = {
     "scoring/watched.py",
     "scoring/worker.py",
     "storage/",
+    "views/doors.py",
     "views/pages/",
+    "views/registered.py",
+    "views/reports/drawing.py",
+    "views/reports/making.py",
+    "views/reports/reading.py",
+    "views/reports/web.py",
     "views/rendering.py",
     "views/site.py",
     "views/sources.py",
+    "views/waiting.py",
 }
 
 QUIET = {

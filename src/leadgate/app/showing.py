@@ -19,7 +19,8 @@ from leadgate.scoring.desk import Desk
 from leadgate.scoring.parent import tell_ready
 from leadgate.scoring.plan import ChildPlan, PagesPlan
 from leadgate.views.access import ProxyRules
-from leadgate.views.site import Doors, Site
+from leadgate.views.doors import Doors
+from leadgate.views.site import Site
 from leadgate.views.sources import Reader, Sources
 
 
@@ -27,7 +28,7 @@ def show_pages(child: ChildPlan, plan: PagesPlan, url: str, clock: Callable[[], 
     """Answer what workers pass on, until SIGTERM."""
     home = Home(Path(child.project), read_settings().model_copy(update={"database_url": url}), clock)
     reader = Reader(url)
-    site = Site(sources_of(home, reader), doors_of(home, with_keys=plan.with_keys, local=plan.local))
+    site = Site(sources_of(home, reader), doors_of(home, reader, with_keys=plan.with_keys, local=plan.local))
     config = uvicorn.Config(
         site, lifespan="off", ws="none", log_config=None, access_log=False, server_header=False, proxy_headers=False
     )
@@ -51,11 +52,13 @@ def sources_of(home: Home, reader: Reader) -> Sources:
     )
 
 
-def doors_of(home: Home, *, with_keys: bool, local: bool) -> Doors:
+def doors_of(home: Home, reader: Reader, *, with_keys: bool, local: bool) -> Doors:
     """How people come in."""
     settings = home.settings
     header = settings.proxy_user_header
     return Doors(
+        reader=reader,
+        clock=home.clock,
         with_keys=with_keys,
         local=local,
         secret=_secret(settings, home.state),

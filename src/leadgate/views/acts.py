@@ -29,6 +29,10 @@ class Act:
     done: str
     """What is said there."""
     needs_reason: bool = True
+    reason_as: str = "comment"
+    """The command's option for it."""
+    flags: tuple[str, ...] = ()
+    """Options that it always has."""
     fields: tuple[str, ...] = ()
     """Further fields of the form: options of the command..."""
     argument: str | None = None
@@ -61,6 +65,51 @@ ACTS: Mapping[str, Act] = {
             scope="operate",
             back="/ui/rollout",
             done="Rolled back: the old version answers every lead.",
+        ),
+        Act(
+            name="windback",
+            noun="rollout",
+            verb="rollback",
+            scope="operate",
+            back="/ui/rollout",
+            done="On the way back: the old version answers most leads, and every lead in some days.",
+            flags=("--gradual",),
+        ),
+        Act(
+            name="stepback",
+            noun="rollout",
+            verb="step-back",
+            scope="operate",
+            back="/ui/rollout",
+            done="The challenger is back in the shadow and answers nobody.",
+        ),
+        Act(
+            name="start",
+            noun="rollout",
+            verb="start",
+            scope="operate",
+            back="/ui/rollout",
+            done="The rollout has begun: the challenger scores every lead in the champion's shadow.",
+            argument="version",
+        ),
+        Act(
+            name="evaluate",
+            noun="rollout",
+            verb="evaluate",
+            scope="operate",
+            back="/ui/rollout",
+            done="Evaluated: what the gates say is below.",
+            needs_reason=False,
+        ),
+        Act(
+            name="postmortem",
+            noun="rollout",
+            verb="postmortem",
+            scope="operate",
+            back="/ui/rollout",
+            done="The post-mortem is closed.",
+            reason_as="findings",
+            fields=("rollout",),
         ),
         Act(
             name="pause",
@@ -111,13 +160,35 @@ ACTS: Mapping[str, Act] = {
             scope="operate",
             back="/ui/alerts",
             done="Nobody is told of these alerts for that time.",
+            reason_as="reason",
             fields=("subject", "for"),
             argument="check",
+        ),
+        Act(
+            name="unsilence",
+            noun="alerts",
+            verb="unsilence",
+            scope="operate",
+            back="/ui/alerts",
+            done="The silence is over.",
+            needs_reason=False,
+            argument="silence",
+        ),
+        Act(
+            name="retry",
+            noun="alerts",
+            verb="retry",
+            scope="operate",
+            back="/ui/alerts",
+            done="The messages were tried again; what has still not arrived is listed below.",
+            needs_reason=False,
         ),
     )
 }
 
 _LONGEST = 2_000
+_NUMBERS = ("alert", "silence")
+"""Arguments that are numbers."""
 
 
 def command_of(act: Act, form: Mapping[str, str]) -> list[str]:
@@ -125,19 +196,24 @@ def command_of(act: Act, form: Mapping[str, str]) -> list[str]:
     reason = typed(form, "reason")
     if act.needs_reason and not reason:
         raise BadFormError("Say why: the reason is kept with the act for good.")
-    said = [f"--{'reason' if act.verb == 'silence' else 'comment'}={reason}"] if reason else []
+    said = [*act.flags, *([f"--{act.reason_as}={reason}"] if reason else [])]
     said += [f"--{name}={typed(form, name)}" for name in act.fields if typed(form, name)]
     if act.argument is not None:
         value = typed(form, act.argument)
-        if not value or (act.argument == "alert" and not (value.isascii() and value.isdigit())):
+        if not value or (act.argument in _NUMBERS and not (value.isascii() and value.isdigit())):
             raise BadFormError("The form does not say which one is meant; go back to the page and try again.")
         said += ["--", value]
     return said
 
 
-def typed(form: Mapping[str, str], name: str) -> str:
-    """What was typed, without blanks around it. Raises BadFormError for what no record can hold."""
+def typed(form: Mapping[str, str], name: str, otherwise: str = "") -> str:
+    """What was typed, without blanks around it. Raises BadFormError for what no record can hold.
+
+    ``otherwise``: what is said where nothing was typed; empty: nothing need be.
+    """
     value = form.get(name, "").strip()
+    if otherwise and not value:
+        raise BadFormError(otherwise)
     if "\0" in value or len(value) > _LONGEST:
         raise BadFormError(f"The field {name!r} may hold {_LONGEST:,} characters, and no NUL.")
     return value

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from typing import Any
@@ -16,6 +17,7 @@ from leadgate.views.charts import Chart
 STATIC = files("leadgate.views") / "static"
 
 
+@cache
 def make_environment() -> Environment:
     """The templates of the pages. Whatever people typed is escaped; an unknown name is an error, not a blank."""
     made = Environment(

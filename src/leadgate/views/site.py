@@ -1,13 +1,11 @@
 """The dashboard: an ASGI application of its own, in a process of its own; see ``scoring/passing.py``.
 
-One request: 1. who looks (``access.py``, ``sessions.py``); 2. read what the page shows, in a thread; 3. render it. An
-act goes to the desk as the command that an operator would type, under the viewer's name.
+One request: 1. who looks (``doors.py``); 2. read what the page shows, in a thread; 3. render it. An act goes to the
+desk as the command that an operator would type, under the viewer's name.
 """
 
 import logging
-import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -22,24 +20,19 @@ from starlette.types import Receive, Scope, Send
 
 from leadgate.errors import DatabaseDownError, LeadgateError
 from leadgate.scoring.contract import BadRequestError
-from leadgate.scoring.keys import Keyring, RefusedCallerError
-from leadgate.scoring.passing import PEER
+from leadgate.scoring.keys import RefusedCallerError
 from leadgate.scoring.service import BusyError
-from leadgate.storage.postgres.keys import all_keys
-from leadgate.views import access, sessions
+from leadgate.views.access import Viewer, is_same_origin
 from leadgate.views.acts import ACTS, Act, BadFormError, command_of, typed
 from leadgate.views.asking import Ask, NoSuchPageError
+from leadgate.views.doors import COOKIE, Doors, NobodyError, NotAllowedError, give_cookie, peer_of
 from leadgate.views.pages import PAGES, Page
 from leadgate.views.rendering import STATIC, make_environment
 from leadgate.views.sources import Sources
 
-COOKIE = "leadgate_session"
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-)
 _HEADERS = {
-    "content-security-policy": POLICY,
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "font-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
@@ -47,35 +40,9 @@ _HEADERS = {
 }
 _YEAR = "public, max-age=31536000, immutable"
 _LONGEST_FORM = 64 * 1024
-
-_NO_READ = "Your login does not allow to look at the dashboard; it needs the scope read."
+_NOT_NOW = {BusyError: "Others are acting at this moment; try again.", TimeoutError: "That took too long; try again."}
 
 log = logging.getLogger("leadgate.pages")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Doors:
-    """How people come in."""
-
-    with_keys: bool
-    """Whether they log in with a key of the API."""
-    local: bool
-    """Whether the service listens on this machine alone: then a request has to name it."""
-    secret: bytes
-    """Signs the cookies."""
-    proxy: access.ProxyRules = field(default_factory=access.ProxyRules)
-
-
-class _LoginError(Exception):
-    """Nobody is known to be looking."""
-
-
-class _RefusedError(Exception):
-    """Somebody may not do this."""
-
-    def __init__(self, sentence: str, status: int = 403) -> None:
-        super().__init__(sentence)
-        self.status = status
 
 
 class Site:
@@ -88,8 +55,8 @@ class Site:
         self._app = Starlette(
             routes=[
                 *(Route(page.path, self._shown(page), methods=["GET"], name=page.name) for page in PAGES),
-                Route("/ui/login", self._login, methods=["GET", "POST"]),
-                Route("/ui/logout", self._logout, methods=["POST"]),
+                Route("/ui/login", self._log_in, methods=["GET", "POST"]),
+                Route("/ui/logout", self._log_out, methods=["POST"]),
                 Route("/ui/act/{name}", self._act, methods=["POST"]),
                 Mount("/ui/static", StaticFiles(directory=str(STATIC))),
             ],
@@ -102,27 +69,33 @@ class Site:
 
     def _shown(self, page: Page) -> Callable[[Request], Any]:
         async def show(request: Request) -> Response:
-            return await anyio.to_thread.run_sync(self._show, page, request)
+            return await self._show(page, request)
 
         return show
 
-    def _show(self, page: Page, request: Request, said: Mapping[str, str] | None = None, status: int = 200) -> Response:
+    async def _show(
+        self, page: Page, request: Request, said: Mapping[str, str] | None = None, status: int = 200
+    ) -> Response:
         """Read and render a page. ``said``: what an act that was refused came to."""
         try:
-            viewer, cookie = self._viewer(request)
-            if not viewer.may("read"):
-                raise _RefusedError(_NO_READ)  # noqa: TRY301  # told below
-            ask = Ask(path=page.path, query=dict(request.query_params), viewer=viewer, now=self._sources.clock())
-            facts = page.gather(self._sources, ask)
-            known = ACTS.get(ask.text("done"))
-            said = said or ({"good": known.done} if known else {})
-            html = self._render(f"{page.name}.html", page=facts, ask=ask, viewer=viewer, said=said, current=page.name)
+            viewer, cookie = await anyio.to_thread.run_sync(self._doors.viewer, request)
+            _require(viewer, "read", "Your login does not allow to look at the dashboard; it needs the scope read.")
+            query, now = dict(request.query_params), self._sources.clock()
+            ask = Ask(path=page.path, query=query, viewer=viewer, now=now)
+            consulted = None if page.consult is None else await page.consult(self._sources.desk, ask)
+            html = await anyio.to_thread.run_sync(self._page, page, ask, consulted, said)
         except Exception as error:  # noqa: BLE001  # whatever it is, the viewer gets a page and the log a line
             return self._refused(error, request)
-        response = self._answer(html, request, status)
+        response = _answer(html, request, status)
         if cookie is not None:
-            self._give(response, request, cookie)
+            give_cookie(response, request, cookie)
         return response
+
+    def _page(self, page: Page, ask: Ask, consulted: bytes | None, said: Mapping[str, str] | None) -> str:
+        facts = page.gather(self._sources, ask) if consulted is None else page.told(self._sources, ask, consulted)
+        known = ACTS.get(ask.text("done"))
+        said = said or ({"good": known.done} if known else {})
+        return self._render(f"{page.name}.html", page=facts, ask=ask, viewer=ask.viewer, said=said, current=page.name)
 
     async def _act(self, request: Request) -> Response:
         act = ACTS.get(request.path_params["name"])
@@ -130,12 +103,11 @@ class Site:
             return self._nothing(request, None)
         try:
             form = await _form(request)
-            viewer, _ = await anyio.to_thread.run_sync(self._viewer, request)
-            self._admit(act, request, viewer, form)
-            by = viewer.name or typed(form, "by")
-            if not by:
-                raise BadFormError("Say who you are: every act is kept with a name.")  # noqa: TRY301  # told below
+            viewer, _ = await anyio.to_thread.run_sync(self._doors.viewer, request)
+            self._doors.require_own_form(request, form.get("csrf", ""), viewer)
+            _require(viewer, act.scope, f"Your login does not allow this; it needs the scope {act.scope}.")
             command = command_of(act, form)
+            by = viewer.name or typed(form, "by", "Say who you are: every act is kept with a name.")
             ask = self._sources.desk.ask if act.noun == "rollout" else self._sources.desk.alerts
             await ask(act.verb, *command, by=by)
         except (BadFormError, BadRequestError, BusyError, TimeoutError) as error:
@@ -146,139 +118,60 @@ class Site:
 
     async def _back(self, act: Act, request: Request, error: Exception) -> Response:
         """The page again, with the reason why nothing happened."""
-        bad = isinstance(error, BadFormError)
-        sentence = {BusyError: "Others are acting at this moment; try again.", TimeoutError: "That took too long."}.get(
-            type(error), getattr(error, "detail", str(error))
-        )
+        sentence = _NOT_NOW.get(type(error)) or getattr(error, "detail", str(error))
         page = next(page for page in PAGES if page.path == act.back)
-        said = {"bad": f"Nothing was changed. {sentence}"}
-        return await anyio.to_thread.run_sync(self._show, page, request, said, 422 if bad else 409)
+        status = 422 if isinstance(error, BadFormError) else 409
+        return await self._show(page, request, {"bad": f"Nothing was changed. {sentence}"}, status)
 
-    def _admit(self, act: Act, request: Request, viewer: access.Viewer, form: Mapping[str, str]) -> None:
-        """Raise _RefusedError for a form that is not ours, and for somebody who may not."""
-        shown = form.get("csrf", "")
-        if not access.is_same_origin(request.headers) or not secrets.compare_digest(
-            shown.encode(), viewer.csrf.encode()
-        ):
-            raise _RefusedError("This form is too old, or was not made here; go back, load the page anew, try again.")
-        if not viewer.may(act.scope):
-            raise _RefusedError(f"Your login does not allow this; it needs the scope {act.scope}.")
-
-    async def _login(self, request: Request) -> Response:
+    async def _log_in(self, request: Request) -> Response:
         if not self._doors.with_keys:
             return RedirectResponse("/", status_code=303)
         if request.method == "GET":
-            return self._ask_in(request, "")
+            return self._ask_in(request.query_params.get("next", "/"))
         try:
             form = await _form(request)
-            if not access.is_same_origin(request.headers):
-                raise _RefusedError("This form was not made here.")  # noqa: TRY301  # told below
-            cookie = await anyio.to_thread.run_sync(self._new_cookie, form.get("key", ""))
+            _require_same_origin(request)
+            cookie = await anyio.to_thread.run_sync(self._doors.log_in, form.get("key", ""))
         except RefusedCallerError as error:
-            log.warning("login refused", extra={"peer": _peer(request), "key_id": error.key_id})
-            return self._ask_in(request, error.detail, 403)
+            log.warning("login refused", extra={"peer": peer_of(request), "key_id": error.key_id})
+            return self._ask_in(form.get("next", "/"), error.detail, 403)
         except Exception as error:  # noqa: BLE001  # as above
             return self._refused(error, request)
         response = RedirectResponse(_inside(form.get("next", "/")), status_code=303)
-        self._give(response, request, cookie)
+        give_cookie(response, request, cookie)
         return response
 
-    async def _logout(self, request: Request) -> Response:
-        if not access.is_same_origin(request.headers):
-            return self._refused(_RefusedError("This form was not made here."), request)
+    async def _log_out(self, request: Request) -> Response:
+        try:
+            _require_same_origin(request)
+        except NotAllowedError as error:
+            return self._refused(error, request)
         response = RedirectResponse("/ui/login", status_code=303)
         response.delete_cookie(COOKIE, path="/")
         return response
 
-    def _new_cookie(self, shown: str) -> str:
-        """Raises RefusedCallerError for what is no key, or one that may not read."""
-        with self._sources.reader.connection() as connection:
-            keys = all_keys(connection)
-        now = self._sources.clock()
-        key = Keyring(keys).admit(b"Bearer " + shown.strip().encode(), "read", now=now, seconds=0.0)
-        return sessions.new_cookie(key, nonce=secrets.token_urlsafe(18), now=now, secret=self._doors.secret)
-
-    def _viewer(self, request: Request) -> tuple[access.Viewer, str | None]:
-        """Who looks, and a cookie that they are to be given. Raises _LoginError, _RefusedError, DatabaseDownError."""
-        doors, now = self._doors, self._sources.clock()
-        if doors.local and not doors.with_keys and not access.is_own_name(request.headers.get("host", "")):
-            raise _RefusedError("This service is for this machine alone: open it as http://127.0.0.1.", 421)
-        person = access.person_of(request.headers, _peer(request), doors.proxy)
-        asked = doors.with_keys and person is None
-        keys = {}
-        if asked:
-            with self._sources.reader.connection() as connection:
-                keys = {key.key_id: key for key in all_keys(connection)}
-        shown = request.cookies.get(COOKIE)
-        session = sessions.read_cookie(shown, keys, now=now, secret=doors.secret)
-        cookie = None
-        if asked and (session is None or session.key is None):
-            raise _LoginError
-        if session is None:
-            cookie = sessions.new_cookie(None, nonce=secrets.token_urlsafe(18), now=now, secret=doors.secret)
-            session = sessions.read_cookie(cookie, {}, now=now, secret=doors.secret)
-            assert session is not None
-        if person is not None:
-            return access.Viewer(name=person[0], scopes=person[1], csrf=session.csrf), cookie
-        if session.key is not None:
-            allowed = frozenset(s for s in access.ALL if s in session.key.scopes)
-            return access.Viewer(name=session.key.name, scopes=allowed, csrf=session.csrf, can_leave=True), None
-        return access.Viewer(name=None, scopes=access.ALL, csrf=session.csrf), cookie
-
-    def _give(self, response: Response, request: Request, cookie: str) -> None:
-        proto = request.headers.get("x-forwarded-proto", request.url.scheme)
-        response.set_cookie(
-            COOKIE,
-            cookie,
-            max_age=int(sessions.LASTS.total_seconds()),
-            path="/",
-            secure=proto == "https",
-            httponly=True,
-            samesite="strict",
-        )
-
-    def _answer(self, html: str, request: Request, status: int = 200) -> Response:
-        """The page; to a browser that has it already, only that."""
-        tag = f'"{sha256(html.encode()).hexdigest()[:20]}"'
-        if status == 200 and request.headers.get("if-none-match") == tag:  # noqa: PLR2004
-            return Response(status_code=304, headers={"etag": tag})
-        return Response(html, status, {"etag": tag}, media_type="text/html")
-
-    def _ask_in(self, request: Request, wrong: str, status: int = 200) -> Response:
-        html = self._render("login.html", wrong=wrong, next=_inside(request.query_params.get("next", "/")))
+    def _ask_in(self, after: str, wrong: str = "", status: int = 200) -> Response:
+        html = self._render("login.html", wrong=wrong, next=_inside(after))
         return Response(html, status, media_type="text/html")
 
     def _nothing(self, request: Request, _: Exception | None) -> Response:
-        sentence = f"There is no page {request.url.path}; the links above lead to those that there are."
-        return self._trouble(sentence, "Not here", 404)
+        return self._trouble(f"There is no page {request.url.path}; the overview leads to those there are.", 404)
 
     def _refused(self, error: Exception, request: Request) -> Response:
         """The page of an error."""
-        match error:
-            case _LoginError():
-                where = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-                asked = urlencode({"next": where if request.method == "GET" else "/"})
-                return RedirectResponse(f"/ui/login?{asked}", status_code=303)
-            case _RefusedError():
-                return self._trouble(str(error), "Not allowed", error.status)
-            case NoSuchPageError():
-                return self._trouble(str(error), "Not here", 404)
-            case DatabaseDownError():
-                log.warning("page refused", extra={"route": request.url.path, "cause": str(error)})
-                return self._trouble(
-                    "The database does not answer, or not in time, so there is nothing to show. Leads are scored all "
-                    "the same, and what is scored is kept. This page tries again by itself.",
-                    "No figures now",
-                    503,
-                )
-            case LeadgateError():
-                return self._trouble(str(error), "Cannot be shown", 409)
-            case _:
-                log.error("page failed", extra={"route": request.url.path}, exc_info=error)
-                return self._trouble("Something went wrong here; the log of the pages says what.", "A fault", 500)
+        if isinstance(error, NobodyError):
+            where = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            after = urlencode({"next": where if request.method == "GET" else "/"})
+            return RedirectResponse(f"/ui/login?{after}", status_code=303)
+        sentence, status = _told(error)
+        if status >= 500:  # noqa: PLR2004
+            log.error(
+                "page failed", extra={"route": request.url.path, "cause": str(error)}, exc_info=_bug(error, status)
+            )
+        return self._trouble(sentence, status)
 
-    def _trouble(self, sentence: str, title: str, status: int) -> Response:
-        html = self._render("trouble.html", title=title, sentence=sentence, status=status)
+    def _trouble(self, sentence: str, status: int) -> Response:
+        html = self._render("trouble.html", title=_TITLES.get(status, "Not now"), sentence=sentence, status=status)
         return Response(html, status, media_type="text/html")
 
     def _render(self, template: str, **facts: Any) -> str:
@@ -292,6 +185,50 @@ class Site:
         return self._templates.get_template(template).render(**{**known, **facts})
 
 
+_NO_DATABASE = (
+    "The database does not answer, or not in time, so there is nothing to show. Leads are scored all the same, and "
+    "what is scored is kept. This page tries again by itself."
+)
+_TITLES = {403: "Not allowed", 404: "Not here", 409: "Not as things stand", 421: "Not by this name", 500: "A fault"}
+
+
+def _told(error: Exception) -> tuple[str, int]:
+    """What somebody is told of an error, and the status."""
+    told: dict[type[Exception], tuple[str, int]] = {
+        **{kind: (sentence, 503) for kind, sentence in _NOT_NOW.items()},
+        NotAllowedError: (str(error), getattr(error, "status", 403)),
+        NoSuchPageError: (str(error), 404),
+        BadRequestError: (getattr(error, "detail", ""), getattr(error, "status", 409)),
+        DatabaseDownError: (_NO_DATABASE, 503),
+        LeadgateError: (str(error), 409),
+    }
+    fault = ("Something went wrong here; the log of the pages says what.", 500)
+    return next((answer for kind, answer in told.items() if isinstance(error, kind)), fault)
+
+
+def _bug(error: Exception, status: int) -> Exception | None:
+    """The error itself, where its traceback helps to mend it."""
+    return error if status == 500 else None  # noqa: PLR2004
+
+
+def _require(viewer: Viewer, scope: Any, sentence: str) -> None:
+    if not viewer.may(scope):
+        raise NotAllowedError(sentence)
+
+
+def _require_same_origin(request: Request) -> None:
+    if not is_same_origin(request.headers):
+        raise NotAllowedError("This form was not made here.")
+
+
+def _answer(html: str, request: Request, status: int) -> Response:
+    """The page; to a browser that has it already, only that."""
+    tag = f'"{sha256(html.encode()).hexdigest()[:20]}"'
+    if status == 200 and request.headers.get("if-none-match") == tag:  # noqa: PLR2004
+        return Response(status_code=304, headers={"etag": tag})
+    return Response(html, status, {"etag": tag}, media_type="text/html")
+
+
 def _dressed(scope: Scope, send: Send) -> Send:
     """Every answer with the headers that protect a page; a static file may be kept."""
 
@@ -299,12 +236,10 @@ def _dressed(scope: Scope, send: Send) -> Send:
         if message["type"] == "http.response.start":
             held = {k for k, _ in message["headers"]}
             headers = dict(_HEADERS)
-            if scope["path"].startswith("/ui/static/") and message["status"] == 200 and scope["query_string"]:  # noqa: PLR2004
+            if scope["path"].startswith("/ui/static/") and scope["query_string"] and message["status"] == 200:  # noqa: PLR2004
                 headers["cache-control"] = _YEAR
-            message["headers"] = [
-                *message["headers"],
-                *((k.encode(), v.encode()) for k, v in headers.items() if k.encode() not in held),
-            ]
+            more = ((k.encode(), v.encode()) for k, v in headers.items())
+            message["headers"] = [*message["headers"], *(pair for pair in more if pair[0] not in held)]
         await send(message)
 
     return dress
@@ -325,8 +260,3 @@ def _inside(address: str) -> str:
     """The same, where it is a page of ours; else the first one: a login sends nobody elsewhere."""
     inside = address == "/" or address.startswith(("/?", "/ui/"))
     return address if inside and not any(c in address for c in "\\\r\n") else "/"
-
-
-def _peer(request: Request) -> str:
-    """Who called: at the worker's socket, where it came through one."""
-    return request.headers.get(PEER.decode()) or (request.client.host if request.client else "")
