@@ -168,3 +168,10 @@ def test_a_title_names_the_target_that_its_colours_have() -> None:
             assert steps[1]["value"] == pytest.approx(float(found[1]) / (100 if found[2] else 1)), panel["title"]
             named += 1
     assert named > 15
+
+
+def test_a_badge_of_yesterday_says_nothing() -> None:
+    """The status is that of the last run only as long as Prometheus would not tell that checks have stopped."""
+    badge = BOARDS["leadgate-overview"]["panels"][0]
+    assert f"interval '{beyond('LeadgateChecksStopped'):g} hours' THEN 'stale'" in badge["targets"][0]["rawSql"]
+    assert "stale" in badge["fieldConfig"]["defaults"]["mappings"][0]["options"]

@@ -211,10 +211,16 @@ CROSS JOIN LATERAL (
 ) AS m
 
 -- check_runs
+-- What there was too little of to judge is told by its number: it does not make a run unknown whose other checks are known.
 CREATE VIEW leadgate_views.check_runs AS
 SELECT checked_at AS evaluated_at,
        model_name,
-       (array_agg(severity ORDER BY array_position('{red,yellow,unknown,green}'::text[], severity)))[1] AS status,
+       CASE
+           WHEN bool_or(severity = 'red') THEN 'red'
+           WHEN bool_or(severity = 'yellow') THEN 'yellow'
+           WHEN bool_or(severity = 'green') THEN 'green'
+           ELSE 'unknown'
+       END AS status,
        count(*) FILTER (WHERE severity = 'red') AS num_red,
        count(*) FILTER (WHERE severity = 'yellow') AS num_yellow,
        count(*) FILTER (WHERE severity = 'unknown') AS num_unknown,
@@ -247,35 +253,35 @@ SELECT checked_at AS evaluated_at,
 FROM leadgate.check_results
 
 -- dashboard_rows
--- A row of the dashboard is a check, or the largest of its subjects with the status of the worst. figure says where the
--- value is: in its column, or in the details under that name; compared does so of the target. A drift has the threshold of
--- the distance that decided: of another distance the target is not known here. Conversion and deal size are judged by
--- their change, up or down, and stand beside what they were.
+-- A row of the dashboard is one result: of several subjects the most urgent, or the one that is furthest away. figure says
+-- where its value is: in the column, or in the details under that name; compared does so of the target. A drift has the
+-- threshold of the distance that decided: of another distance the target is not known here. Conversion and deal size are
+-- judged by their change, up or down, and stand beside what they were.
 CREATE VIEW leadgate_views.dashboard_rows AS
-SELECT c.checked_at AS evaluated_at,
+SELECT DISTINCT ON (c.model_name, c.checked_at, c.run_id, r.row_name)
+       c.checked_at AS evaluated_at,
        c.model_name,
        r.card,
        r.place,
        r.row_name,
        r.unit,
        CASE r.figure
-           WHEN 'value' THEN max(c.value)
-           WHEN 'number out' THEN count(*) FILTER (WHERE c.severity IN ('yellow', 'red'))
-           ELSE max((c.details ->> r.figure)::double precision)
+           WHEN 'value' THEN c.value
+           WHEN 'number out' THEN
+               count(*) FILTER (WHERE c.severity IN ('yellow', 'red'))
+               OVER (PARTITION BY c.model_name, c.checked_at, c.run_id, r.row_name)
+           ELSE (c.details ->> r.figure)::double precision
        END AS value,
        CASE r.compared
-           WHEN 'threshold' THEN max(c.threshold)
+           WHEN 'threshold' THEN c.threshold
            WHEN 'none' THEN 0
-           WHEN 'at_holdout' THEN max((c.details ->> 'at_holdout')::double precision)
-           WHEN 'before' THEN max((c.details ->> 'before')::double precision)
-           ELSE max(c.threshold) FILTER (WHERE c.details ->> 'by' = r.compared)
+           WHEN 'at_holdout' THEN (c.details ->> 'at_holdout')::double precision
+           WHEN 'before' THEN (c.details ->> 'before')::double precision
+           ELSE CASE WHEN c.details ->> 'by' = r.compared THEN c.threshold END
        END AS target,
        r.target_is,
-       (array_agg(c.severity ORDER BY array_position('{red,yellow,unknown,green}'::text[], c.severity)))[1] AS status,
-       (array_agg(
-           CASE WHEN c.subject IN ('', 'champion') THEN c.sentence ELSE c.subject || ': ' || c.sentence END
-           ORDER BY array_position('{red,yellow,unknown,green}'::text[], c.severity), c.weight DESC, c.result_id
-       ))[1] AS sentence,
+       c.severity AS status,
+       CASE WHEN c.subject IN ('', 'champion') THEN c.sentence ELSE c.subject || ': ' || c.sentence END AS sentence,
        c.run_id
 FROM leadgate.check_results c
 JOIN (
@@ -305,8 +311,9 @@ JOIN (
         (22, 'Drift detection', 'feature shift', 'feature drift', 'features', 'number out', 'none', 'at most')
 ) AS r (place, card, row_name, check_name, unit, figure, compared, target_is) USING (check_name)
 WHERE c.subject <> 'challenger'
-GROUP BY c.run_id, c.checked_at, c.model_name, r.card, r.place, r.row_name, r.unit, r.target_is,
-         r.figure, r.compared
+ORDER BY c.model_name, c.checked_at, c.run_id, r.row_name,
+         CASE WHEN r.figure IN ('ks', 'js') THEN (c.details ->> r.figure)::double precision END DESC NULLS LAST,
+         array_position('{red,yellow,unknown,green}'::text[], c.severity), c.value DESC NULLS LAST, c.result_id
 
 -- score_drift
 CREATE VIEW leadgate_views.score_drift AS
