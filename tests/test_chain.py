@@ -24,6 +24,11 @@ acts = st.fixed_dictionaries(
     {"at": times, "actor": texts, "act": texts, "subject": texts, "details": st.dictionaries(texts, values, max_size=3)}
 )
 
+plain = st.fixed_dictionaries(
+    {"at": times, "actor": texts, "act": texts, "subject": texts, "details": st.dictionaries(texts, texts, max_size=1)}
+)
+"""Where it is the order of the entries that matters, and not how deep their details are."""
+
 
 def chained(given: list[dict[str, Any]]) -> list[Entry]:
     """A chain of acts, without a database."""
@@ -53,7 +58,7 @@ def test_any_changed_field_of_any_entry_is_found_at_that_entry(
     assert str(at + 1) in found.broken.sentence
 
 
-@given(st.lists(acts, min_size=2, max_size=7), st.data())
+@given(st.lists(plain, min_size=2, max_size=7), st.data())
 def test_any_entry_that_is_gone_moved_or_doubled_is_found(given: list[dict[str, Any]], data: st.DataObject) -> None:
     """In the middle by the numbers, at the end by a noted digest."""
     entries = chained(given)
@@ -71,7 +76,7 @@ def test_any_entry_that_is_gone_moved_or_doubled_is_found(given: list[dict[str, 
     assert moved.kind in ("missing", "order")
 
 
-@given(st.lists(acts, min_size=2, max_size=6), st.data())
+@given(st.lists(plain, min_size=2, max_size=6), st.data())
 def test_a_rewritten_chain_fits_no_digest_that_was_noted_after_the_change(
     given: list[dict[str, Any]], data: st.DataObject
 ) -> None:
