@@ -141,12 +141,17 @@ def silences(
 
 @app.command()
 def unsilence(
-    silence_id: Annotated[int, typer.Argument(metavar="ID", help="Its number.")], project: ProjectDir = HERE
+    silence_id: Annotated[int, typer.Argument(metavar="ID", help="Its number.")],
+    project: ProjectDir = HERE,
+    as_json: AsJson = False,
 ) -> None:
     """End a silence now."""
     from leadgate.app.alerting import unsilence as end  # noqa: PLC0415
 
     end(open_home(project), silence_id)
+    if as_json:
+        print_json({"silence_id": silence_id})
+        return
     console.print(f"Silence {silence_id} is over.")
 
 
@@ -200,6 +205,7 @@ def deliver(project: ProjectDir = HERE, as_json: AsJson = False) -> None:
 def retry(
     project: ProjectDir = HERE,
     channel: Annotated[str | None, typer.Option(help="Only messages for this channel.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Try the messages again that were given up, or that wait for their next try; delivers them now."""
     from leadgate.app.alerting import deliver_alerts  # noqa: PLC0415
@@ -207,10 +213,13 @@ def retry(
 
     home = open_home(project)
     revived = revive(home, channel)
-    if not revived:
+    tried = deliver_alerts(home) if revived else []
+    if as_json:
+        print_json(tried)
+    elif revived:
+        _print_attempts(tried)
+    else:
         console.print("Nothing waits for another try.")
-        return
-    _print_attempts(deliver_alerts(home))
 
 
 def _end(home: Home, until: datetime | None, lasts: str | None) -> datetime:

@@ -127,6 +127,20 @@ class EventRow:
     message: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class ChannelState:
+    """What became of the messages for a channel."""
+
+    channel: str
+    waiting: int
+    dead: int
+    """Given up."""
+    delivered_at: datetime | None
+    """The last time that one arrived."""
+    last_error: str | None
+    """Of the newest message that has not arrived; None where each has."""
+
+
 def lock_alerts(connection: Connection, model_name: str) -> None:
     """Wait until nobody else moves the alerts of a model, to the end of the transaction."""
     connection.execute(statement("alerts", "lock_alerts"), {"model_name": model_name})
@@ -155,6 +169,36 @@ def alerts_of(connection: Connection, model_name: str, *, most: int = 200) -> li
     """The open alerts, then the resolved ones, the last first."""
     with connection.cursor(row_factory=class_row(AlertRow)) as cursor:
         return cursor.execute(statement("alerts", "alerts_of"), {"model_name": model_name, "most": most}).fetchall()
+
+
+def resolved_alerts(
+    connection: Connection,
+    model_name: str,
+    *,
+    severity: str | None = None,
+    check: str | None = None,
+    before: int | None = None,
+    most: int = 25,
+) -> list[AlertRow]:
+    """The resolved alerts, the last first: all, or of a severity or a check, or those before one of them."""
+    values = {"model_name": model_name, "severity": severity, "check": check, "before": before, "most": most}
+    with connection.cursor(row_factory=class_row(AlertRow)) as cursor:
+        return cursor.execute(statement("alerts", "resolved_alerts"), values).fetchall()
+
+
+def channels_of(connection: Connection, model_name: str, about: Sequence[str]) -> dict[str, dict[str, bool]]:
+    """By alert (its ``about``) the channels that a message about it was written for, and whether one arrived."""
+    values = {"model_name": model_name, "about": list(about)}
+    found: dict[str, dict[str, bool]] = {}
+    for name, channel, delivered in connection.execute(statement("alerts", "told_of"), values).fetchall():
+        found.setdefault(name, {})[channel] = delivered
+    return found
+
+
+def channel_states(connection: Connection, model_name: str) -> list[ChannelState]:
+    """What became of the messages, by channel: those that are kept."""
+    with connection.cursor(row_factory=class_row(ChannelState)) as cursor:
+        return cursor.execute(statement("alerts", "channel_states"), {"model_name": model_name}).fetchall()
 
 
 def find_alert(connection: Connection, model_name: str, alert_id: int) -> AlertRow | None:

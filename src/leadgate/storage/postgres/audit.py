@@ -67,10 +67,19 @@ def latest_entries(
     act: str | None = None,
     subject: str | None = None,
     actor: str | None = None,
+    before: int | None = None,
     most: int = 50,
 ) -> list[Entry]:
-    """The last entries, newest first. ``act`` is one (route.set), or all of a kind (route)."""
-    values = {"since": since, "until": until, "act": act, "subject": subject, "actor": actor, "most": most}
+    """The last entries, newest first. ``act`` is one (route.set), or all of a kind (route); ``before`` an entry."""
+    values = {
+        "since": since,
+        "until": until,
+        "act": act,
+        "subject": subject,
+        "actor": actor,
+        "before": before,
+        "most": most,
+    }
     with connection.cursor(row_factory=class_row(Entry)) as cursor:
         return cursor.execute(statement("audit", "latest"), values).fetchall()
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 
+from psycopg.rows import class_row
+
 from leadgate.records import Contact
 from leadgate.storage.postgres.connection import Connection, statement
 
@@ -16,3 +18,9 @@ def record_contacts(connection: Connection, contacts: Sequence[Contact], recorde
     with connection.transaction(), connection.cursor() as cursor:
         cursor.executemany(statement("contacts", "add_contact"), values)
         return max(0, cursor.rowcount)
+
+
+def contacts_of(connection: Connection, lead_id: str, *, most: int = 50) -> list[Contact]:
+    """When the sales team was in touch with a lead, the last time first."""
+    with connection.cursor(row_factory=class_row(Contact)) as cursor:
+        return cursor.execute(statement("contacts", "contacts_of"), {"lead_id": lead_id, "most": most}).fetchall()

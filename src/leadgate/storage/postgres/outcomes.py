@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from psycopg.rows import class_row
+
 from leadgate.records import Outcome
 from leadgate.storage.postgres.connection import Connection, statement
 
@@ -23,6 +25,24 @@ class Recorded:
     """Said nothing that the lead's last outcome did not say already; not added."""
     unknown_leads: tuple[str, ...]
     """Ids that were never scored. Their outcomes are kept: the score may be older than the log."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeadOutcome:
+    """What was reported of a lead."""
+
+    converted: bool
+    deal_size: float | None
+    days_to_close: float | None
+    outcome_at: datetime
+    recorded_at: datetime
+    source: str
+
+
+def outcomes_of(connection: Connection, lead_id: str, *, most: int = 50) -> list[LeadOutcome]:
+    """What was reported of a lead, the last first: that one counts."""
+    with connection.cursor(row_factory=class_row(LeadOutcome)) as cursor:
+        return cursor.execute(statement("outcomes", "outcomes_of"), {"lead_id": lead_id, "most": most}).fetchall()
 
 
 def record_outcomes(connection: Connection, outcomes: Sequence[Outcome], recorded_at: datetime) -> Recorded:

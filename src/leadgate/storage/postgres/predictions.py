@@ -1,10 +1,10 @@
 """The log of answered scores."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from psycopg.rows import class_row
@@ -28,6 +28,36 @@ class LatestScore:
     variant: str
     predicted_score: float
     priority: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoggedScore(LatestScore):
+    """A score as it was written down, with what it was made of."""
+
+    features: dict[str, Any]
+    """The raw values by name, as they were scored."""
+    route_epoch: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeadScore:
+    """A score that a lead was given, with all that the log knows of it."""
+
+    prediction_id: UUID
+    lead_id: str
+    scored_at: datetime
+    model_version: str
+    variant: str
+    predicted_score: float
+    priority: str
+    features: Mapping[str, bool | float | str | None]
+    """The raw values that were scored, by name."""
+    latency_ms: float
+    batch_size: int
+    request_id: str
+    route_epoch: int
+    shadow_version: str | None
+    shadow_score: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +130,20 @@ def latest_score(connection: Connection, lead_id: str) -> LatestScore | None:
     """The last score of a lead; None when it was never scored."""
     with connection.cursor(row_factory=class_row(LatestScore)) as cursor:
         return cursor.execute(statement("predictions", "latest_score"), {"lead_id": lead_id}).fetchone()
+
+
+def logged_score(connection: Connection, model_name: str, lead_id: str, *, until: datetime) -> LoggedScore | None:
+    """The last score that a model gave a lead up to a time; None for none, and for one that has left the log."""
+    with connection.cursor(row_factory=class_row(LoggedScore)) as cursor:
+        asked = {"model_name": model_name, "lead_id": lead_id, "until": until}
+        return cursor.execute(statement("predictions", "logged_score"), asked).fetchone()
+
+
+def scores_of_lead(connection: Connection, model_name: str, lead_id: str, *, most: int = 50) -> list[LeadScore]:
+    """The last scores that a model gave a lead, the last first; days that left the log are not among them."""
+    with connection.cursor(row_factory=class_row(LeadScore)) as cursor:
+        values = {"model_name": model_name, "lead_id": lead_id, "most": most}
+        return cursor.execute(statement("predictions", "scores_of_lead"), values).fetchall()
 
 
 def scored_leads(

@@ -179,6 +179,13 @@ def step_of_route(connection: Connection, model_name: str, epoch: int) -> Step |
         return cursor.execute(statement("rollouts", "step_of_route"), values).fetchone()
 
 
+def last_steps(connection: Connection, model_name: str) -> dict[int, Step]:
+    """The last act of each rollout of a model, by the rollout's number."""
+    with connection.cursor(row_factory=class_row(Step)) as cursor:
+        steps = cursor.execute(statement("rollouts", "last_steps"), {"model_name": model_name}).fetchall()
+    return {step.rollout_id: step for step in steps}
+
+
 def add_step(connection: Connection, step: Step) -> None:
     """Append an act. Raises UniqueViolation when somebody else appended one with its number."""
     connection.execute(statement("rollouts", "add_step"), asdict(step))
@@ -214,7 +221,7 @@ def judgement(connection: Connection, evidence_id: int) -> Judgement | None:
 
 
 def last_judgement(connection: Connection, rollout_id: int, *, since: datetime, until: datetime) -> Judgement | None:
-    """The last evaluation of a rollout in a span, both ends included; None without any."""
+    """The last evaluation of a rollout after ``since`` and up to ``until``; None without any."""
     values = {"rollout_id": rollout_id, "since": since, "until": until}
     with connection.cursor(row_factory=class_row(Judgement)) as cursor:
         return cursor.execute(statement("rollouts", "last_judgement"), values).fetchone()
@@ -223,7 +230,7 @@ def last_judgement(connection: Connection, rollout_id: int, *, since: datetime, 
 def looks_between(
     connection: Connection, rollout_id: int, *, since: datetime, until: datetime, most: int
 ) -> list[Look]:
-    """What the evaluations of a span saw of the experiment, the first first, thinned out to about ``most``."""
+    """What evaluations after ``since`` and up to ``until`` saw of the experiment, thinned out to about ``most``."""
     every = max((until - since) / most, timedelta(seconds=1))
     values = {"rollout_id": rollout_id, "since": since, "until": until, "every": every}
     with connection.cursor(row_factory=class_row(Look)) as cursor:

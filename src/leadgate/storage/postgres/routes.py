@@ -24,6 +24,13 @@ def routes_of(connection: Connection, model_name: str, *, most: int = 1_000) -> 
         return cursor.execute(statement("routes", "routes_of"), {"model_name": model_name, "most": most}).fetchall()
 
 
+def route_of_epoch(connection: Connection, model_name: str, epoch: int) -> Route | None:
+    """A route by its number; None for one that never was."""
+    with connection.cursor(row_factory=class_row(Route)) as cursor:
+        asked = {"model_name": model_name, "epoch": epoch}
+        return cursor.execute(statement("routes", "route_of_epoch"), asked).fetchone()
+
+
 def add_route(connection: Connection, route: Route) -> None:
     """Put a route in force and tell every worker, in one transaction.
 

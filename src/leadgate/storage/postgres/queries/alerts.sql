@@ -265,3 +265,33 @@ WHERE m.model_name = %(model_name)s
           WHERE later.model_name = m.model_name AND later.channel = m.channel AND later.thread = m.thread
                 AND later.message_no > m.message_no AND later.state = 'delivered'
       ))
+
+-- resolved_alerts
+SELECT alert_id, model_name, area, check_name, subject, cause, state, severity, severity_since, sentence, opened_at,
+       raised_by, told_severity, told_at, acknowledged_at, acknowledged_by, resolved_at
+FROM leadgate.alerts
+WHERE model_name = %(model_name)s AND resolved_at IS NOT NULL
+      AND (%(severity)s::text IS NULL OR severity = %(severity)s)
+      AND (%(check)s::text IS NULL OR check_name = %(check)s)
+      AND (%(before)s::bigint IS NULL OR alert_id < %(before)s)
+ORDER BY alert_id DESC
+LIMIT %(most)s
+
+-- told_of
+-- To which channels a message about each was written, and whether one arrived.
+SELECT t.name, m.channel, bool_or(m.state = 'delivered') AS delivered
+FROM leadgate.alert_messages m, unnest(m.about) AS t (name)
+WHERE m.model_name = %(model_name)s AND m.about && %(about)s AND t.name = ANY(%(about)s)
+GROUP BY t.name, m.channel
+ORDER BY t.name, m.channel
+
+-- channel_states
+SELECT channel,
+       count(*) FILTER (WHERE state = 'waiting') AS waiting,
+       count(*) FILTER (WHERE state = 'dead') AS dead,
+       max(settled_at) FILTER (WHERE state = 'delivered') AS delivered_at,
+       (array_agg(last_error ORDER BY message_no DESC) FILTER (WHERE last_error IS NOT NULL))[1] AS last_error
+FROM leadgate.alert_messages
+WHERE model_name = %(model_name)s
+GROUP BY channel
+ORDER BY channel

@@ -42,6 +42,7 @@ WHERE (%(since)s::timestamptz IS NULL OR happened_at >= %(since)s)
   AND (%(act)s::text IS NULL OR act = %(act)s OR starts_with(act, %(act)s || '.'))
   AND (%(subject)s::text IS NULL OR subject = %(subject)s)
   AND (%(actor)s::text IS NULL OR actor = %(actor)s)
+  AND (%(before)s::bigint IS NULL OR entry < %(before)s)
 ORDER BY entry DESC
 LIMIT %(most)s
 

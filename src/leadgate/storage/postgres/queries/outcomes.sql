@@ -67,3 +67,10 @@ COPY (
     WHERE recorded_at <= %(until)s
     ORDER BY lead_id, outcome_id DESC
 ) TO STDOUT (FORMAT csv, HEADER)
+
+-- outcomes_of
+SELECT converted, deal_size, days_to_close, outcome_at, recorded_at, source
+FROM leadgate.lead_outcomes
+WHERE lead_id = %(lead_id)s
+ORDER BY outcome_id DESC
+LIMIT %(most)s

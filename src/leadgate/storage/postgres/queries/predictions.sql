@@ -26,6 +26,16 @@ WHERE lead_id = %(lead_id)s
 ORDER BY scored_at DESC, prediction_id DESC
 LIMIT 1
 
+-- logged_score
+SELECT prediction_id, lead_id, scored_at, model_name, model_version, variant, predicted_score, priority, features,
+       route_epoch
+FROM leadgate.prediction_logs
+WHERE lead_id = %(lead_id)s
+  AND model_name = %(model_name)s
+  AND scored_at <= %(until)s
+ORDER BY scored_at DESC, prediction_id DESC
+LIMIT 1
+
 -- scored_leads
 COPY (
     SELECT p.lead_id,
@@ -39,3 +49,11 @@ COPY (
       AND p.scored_at <= %(until)s
     ORDER BY p.scored_at, p.prediction_id
 ) TO STDOUT (FORMAT csv, HEADER)
+
+-- scores_of_lead
+SELECT prediction_id, lead_id, scored_at, model_version, variant, predicted_score, priority, features, latency_ms,
+       batch_size, request_id, route_epoch, shadow_version, shadow_score
+FROM leadgate.prediction_logs
+WHERE lead_id = %(lead_id)s AND model_name = %(model_name)s
+ORDER BY scored_at DESC, prediction_id DESC
+LIMIT %(most)s

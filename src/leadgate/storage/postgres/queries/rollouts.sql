@@ -128,9 +128,10 @@ FROM leadgate.rollout_evidence
 WHERE evidence_id = %(evidence_id)s
 
 -- last_judgement
+-- A stage begins at the moment of the evaluation that put the challenger there; that one is of the stage before.
 SELECT evidence_id, rollout_id, gathered_at, evidence::text AS evidence, verdicts::text AS verdicts, act, reason
 FROM leadgate.rollout_evidence
-WHERE rollout_id = %(rollout_id)s AND gathered_at >= %(since)s AND gathered_at <= %(until)s
+WHERE rollout_id = %(rollout_id)s AND gathered_at > %(since)s AND gathered_at <= %(until)s
 ORDER BY gathered_at DESC, evidence_id DESC
 LIMIT 1
 
@@ -140,7 +141,7 @@ LIMIT 1
 WITH chosen AS (
     SELECT DISTINCT ON (date_bin(%(every)s, gathered_at, %(since)s)) evidence_id
     FROM leadgate.rollout_evidence
-    WHERE rollout_id = %(rollout_id)s AND gathered_at >= %(since)s AND gathered_at <= %(until)s
+    WHERE rollout_id = %(rollout_id)s AND gathered_at > %(since)s AND gathered_at <= %(until)s
     ORDER BY date_bin(%(every)s, gathered_at, %(since)s), gathered_at DESC, evidence_id DESC
 ),
 unpacked AS MATERIALIZED (
@@ -160,3 +161,13 @@ SELECT evidence_id,
 FROM unpacked
 WHERE jsonb_typeof(trial) = 'object'
 ORDER BY gathered_at, evidence_id
+
+-- last_steps
+-- The last act of each rollout of a model.
+SELECT DISTINCT ON (s.rollout_id)
+       s.rollout_id, s.step, s.act, s.stage, s.paused_at, s.stage_since, s.extra_days, s.paused_days, s.extensions,
+       s.finished, s.acted_at, s.acted_by, s.comment, s.evidence_id, s.route_epoch
+FROM leadgate.rollout_steps s
+JOIN leadgate.rollouts r USING (rollout_id)
+WHERE r.model_name = %(model_name)s
+ORDER BY s.rollout_id, s.step DESC

@@ -14,6 +14,12 @@ WHERE model_name = %(model_name)s
 ORDER BY epoch DESC
 LIMIT %(most)s
 
+-- route_of_epoch
+SELECT model_name, epoch, stage, champion, champion_digest, challenger, challenger_digest, share, salt,
+       challenger_high, challenger_medium, champion_high, champion_medium, changed_at, changed_by, reason
+FROM leadgate.routes
+WHERE model_name = %(model_name)s AND epoch = %(epoch)s
+
 -- add_route
 INSERT INTO leadgate.routes
     (model_name, epoch, stage, champion, champion_digest, challenger, challenger_digest, share, salt,
