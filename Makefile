@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-evidently soak check format lock bench bench-scorer bench-rollback bench-serving bench-servers bench-rollout bench-replay bench-shifts bench-monitoring bench-day bench-diagnosis clean
+.PHONY: help demo test test-evidently soak check format lock bench bench-scorer bench-rollback bench-serving bench-servers bench-rollout bench-replay bench-shifts bench-monitoring bench-day bench-diagnosis bench-pages clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -69,6 +69,9 @@ bench-monitoring: $(READY) ## drift of a million leads from rows and from profil
 
 bench-day: $(READY) ## a day of 10 million predictions: all checks (a quarter of an hour, 20 GB of disk)
 	$(BIN)/python benchmarks/day.py
+
+bench-pages: $(READY) ## the dashboard with 10 million predictions in the log (10 GB of disk)
+	$(BIN)/python benchmarks/pages.py
 
 bench-diagnosis: $(READY) ## which cause `diagnose` names first when one is provoked
 	$(BIN)/python benchmarks/diagnosis.py
