@@ -4,6 +4,9 @@ import os
 
 # Two test processes on two cores: threads of the numeric libraries would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("POLARS_MAX_THREADS", "1")
+# Where it is set, as in many images, each of the hundreds of processes to come would compile Leadgate anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # Tables are as wide on every machine; Rich takes the width when it is first imported.
 os.environ["COLUMNS"] = "250"
 
@@ -24,12 +27,22 @@ from leadgate.app.routing import set_route
 from leadgate.app.settings import Settings
 from leadgate.app.wire import Home
 from leadgate.storage.postgres.migrate import migrate
-from leadgate.storage.postgres.server import start_embedded
+from prepared import (
+    copy_by_commands,
+    copy_of,
+    create_database,
+    folder_of_the_run,
+    make_workshop,
+    once,
+    start_server,
+)
 from tally import PROPERTY, Tally, closing_lines
-from workshop import make_home, train_version
 
 BANK = Path(__file__).parents[1].parent / "shared" / "data" / "bank_marketing.csv"
 """Real leads, for those who have them beside the repository."""
+
+LONG = ("browser", "e2e", "faults", "story", "rollout", "app", "simulator")
+"""Folders of tests that take long, the longest first."""
 
 settings.register_profile("leadgate", deadline=None)  # how long a case takes is the machine's affair
 settings.load_profile("leadgate")
@@ -38,19 +51,25 @@ _numbers = count()
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """URL of the run's own PostgreSQL, stopped when the run ends."""
-    return start_embedded(tmp_path_factory.mktemp("pg") / "data")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all test processes of the run share."""
+    return folder_of_the_run(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
-def template(server: str) -> str:
+def server(shared: Path) -> str:
+    """URL of the run's own PostgreSQL, stopped when the run ends."""
+    return start_server(shared)
+
+
+@pytest.fixture(scope="session")
+def template(server: str, shared: Path) -> str:
     """Name of a database that has been migrated once, to be cloned."""
-    name = f"template_{os.getpid()}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    migrate(_url(server, name))
-    return name
+    with once(shared, "template_migrated") as missing:
+        if missing:
+            create_database(server, "template_migrated")
+            migrate(_url(server, "template_migrated"))
+    return "template_migrated"
 
 
 @pytest.fixture
@@ -82,11 +101,11 @@ def free_port() -> int:
 
 
 def _database(server: str, template: str) -> Iterator[str]:
-    name = sql.Identifier(f"test_{os.getpid()}_{next(_numbers)}")
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    create_database(server, name, template)
+    yield _url(server, name)
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(name, sql.Identifier(template)))
-        yield _url(server, name.as_string(None))
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def _url(server: str, name: str) -> str:
@@ -104,25 +123,45 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> Cli:
 
 
 @pytest.fixture(scope="session")
-def workshop(server: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    """A project of 3,000 simulated leads with two versions, for tests that only read: 1 champion, 2 challenger."""
-    databases = _database(server, template)
-    home = make_home(tmp_path_factory.mktemp("workshop"), next(databases))
-    for kind in ("logistic_regression", "hist_gradient_boosting"):
-        train_version(home, kind)
-    yield home
-    next(databases, None)
+def made_workshop(server: str, template: str, shared: Path) -> Path:
+    """The folder of a project with two versions, and the name of its database; both are to be copied."""
+    folder = shared / "template_workshop"
+    with once(shared, folder.name) as missing:
+        if missing:
+            create_database(server, folder.name, template)
+            make_workshop(folder, _url(server, folder.name))
+    return folder
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+def workshop(server: str, made_workshop: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """A project of 3,000 simulated leads with two versions, for tests that only read: 1 champion, 2 challenger."""
+    databases = _database(server, made_workshop.name)
+    yield copy_of(made_workshop, tmp_path_factory.mktemp("workshop"), next(databases))
+    next(databases, None)
+
+
+@pytest.fixture
+def own_workshop(server: str, made_workshop: Path, tmp_path: Path) -> Iterator[Home]:
+    """The same for a test that changes it."""
+    databases = _database(server, made_workshop.name)
+    yield copy_of(made_workshop, tmp_path, next(databases))
+    next(databases, None)
+
+
+@pytest.fixture(scope="module")
+def project_by_commands(shared: Path, cli: Cli) -> Cli:
+    """The command line in a project as its user has it: version 1 is champion, version 2 its challenger."""
+    copy_by_commands(shared, cli.folder)
+    return cli
+
+
+@pytest.fixture(scope="session")
+def home(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """A project on an embedded PostgreSQL of its own, as a user has it: version 1 answers, version 2 is its shadow."""
     folder = tmp_path_factory.mktemp("home")
-    url = start_embedded(folder / ".leadgate" / "postgres")
-    migrate(url)
-    made = make_home(folder, url, leads=2_000)
-    for kind in ("logistic_regression", "hist_gradient_boosting"):
-        train_version(made, kind)
+    copy_by_commands(shared, folder)
+    made = Home(folder, Settings(author="tester"))
     set_route(made, stage="shadow", champion="1", challenger="2", share=0, reason="test")
     yield Home(folder, Settings(author="tester"))
     server = PostgresServer._instances[folder.resolve() / ".leadgate" / "postgres"]
@@ -137,6 +176,16 @@ def tally(record_property: Callable[[str, object], None]) -> Tally:
     tally = Tally()
     record_property(PROPERTY, tally.counts)
     return tally
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let test processes take files in the order below, and not those of many tests first."""
+    config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest comes first, so that no test process waits for the other at the end."""
+    items.sort(key=lambda item: next((i for i, name in enumerate(LONG) if name in item.path.parts), len(LONG)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

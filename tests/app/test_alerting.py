@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -30,7 +31,7 @@ from leadgate.simulator.world import World
 from leadgate.storage.postgres.alerts import AlertRow, add_alert, change_alert, open_alerts
 from leadgate.storage.postgres.measurements import Measurement, add_measurement
 from leadgate.storage.postgres.routes import present_route
-from workshop import make_home, train_version
+from prepared import copy_of
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -56,13 +57,10 @@ def webhook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
 
 
 @pytest.fixture(scope="module")
-def played(server: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+def played(server: str, made_workshop: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """Two versions, of which the first has answered leads for two days."""
-    databases = _database(server, template)
-    made = make_home(tmp_path_factory.mktemp("alerting"), next(databases), leads=2_000)
-    for kind in ("logistic_regression", "hist_gradient_boosting"):
-        train_version(made, kind)
-    home = Home(made.folder, made.settings).on(SimulatedClock(START))
+    databases = _database(server, made_workshop.name)
+    home = copy_of(made_workshop, tmp_path_factory.mktemp("alerting"), next(databases)).on(SimulatedClock(START))
     set_route(home, stage="full", champion="1", challenger=None, share=0, reason="test")
     play(home, World(leads_a_day=150), 2, each_day=lambda _: None, rng=np.random.default_rng(1))
     yield home

@@ -2,7 +2,6 @@
 
 import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,16 +17,14 @@ from leadgate.leads.baselines import baseline_from_bytes
 from leadgate.scoring import folding
 from leadgate.simulator.world import World
 from leadgate.storage.postgres.profiles import find_baseline
-from workshop import make_home, train_version
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-def home(tmp_path: Path, database: str) -> Home:
+def home(own_workshop: Home) -> Home:
     """A project with a version that has answered two days of leads."""
-    home = make_home(tmp_path, database, leads=2_500).on(SimulatedClock(START))
-    train_version(home, "logistic_regression")
+    home = own_workshop.on(SimulatedClock(START))
     set_route(home, stage="full", champion="1", challenger=None, share=0, reason="test")
     play(home, World(leads_a_day=200), 2, each_day=lambda _: None, rng=np.random.default_rng(1))
     return home

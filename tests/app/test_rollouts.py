@@ -1,6 +1,5 @@
 """A rollout meets the registry: what cannot go is refused, and the registry says what the routes say."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,16 +14,13 @@ from leadgate.leads.rollout_rules import RolloutRules
 from leadgate.rollout import controller
 from leadgate.rollout.moving import Person
 from leadgate.storage.postgres.routes import routes_of
-from workshop import make_home, train_version
+from workshop import train_version
 
 
 @pytest.fixture
-def home(tmp_path: Path, database: str) -> Home:
+def home(own_workshop: Home) -> Home:
     """A project with two versions: 1 is champion, 2 its challenger."""
-    made = make_home(tmp_path, database, leads=1_500)
-    train_version(made)
-    train_version(made, "hist_gradient_boosting")
-    return made
+    return own_workshop
 
 
 def rules(home: Home, **changed: Any) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from commands import Cli
+from leadgate.storage.postgres.server import start_embedded
 
 ROWS = 400
 
@@ -45,6 +46,7 @@ def project(cli: Cli) -> Cli:
     config = cli.folder / "leadgate.yaml"
     config.write_text(config.read_text().replace("quarantine_limit: 0.01", "quarantine_limit: 0"))
     assert "quarantine_limit: 0\n" in config.read_text() or "quarantine_limit: 0 " in config.read_text()
+    start_embedded(cli.folder / ".leadgate" / "postgres")  # it runs on, or each command would start and stop it
     cli.ok("data", "import", "clean.csv")
     return cli
 

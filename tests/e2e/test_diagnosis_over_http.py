@@ -7,17 +7,12 @@ import httpx
 import pytest
 
 from commands import Cli
-from workshop import simulated_file
 
 
 @pytest.fixture(scope="module")
-def project(cli: Cli) -> Cli:
-    """One version, which nobody has asked yet."""
-    file = simulated_file(cli.folder)
-    cli.ok("init", ".", "--from", str(file))
-    cli.ok("data", "import", str(file))
-    cli.ok("train")
-    return cli
+def project(project_by_commands: Cli) -> Cli:
+    """Two versions, which nobody has asked yet."""
+    return project_by_commands
 
 
 def key(cli: Cli, scope: str) -> dict[str, str]:

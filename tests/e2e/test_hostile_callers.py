@@ -12,20 +12,15 @@ import httpx
 import pytest
 
 from commands import Cli
-from workshop import simulated_file
 
 MOST = 300
 
 
 @pytest.fixture(scope="module")
-def client(cli: Cli) -> Iterator[httpx.Client]:
+def client(project_by_commands: Cli) -> Iterator[httpx.Client]:
     """A service that gives a request 1.5 s to arrive and takes 300 connections."""
-    file = simulated_file(cli.folder)
-    cli.ok("init", ".", "--from", str(file))
-    cli.ok("data", "import", str(file))
-    cli.ok("train")
     limits = {"LEADGATE_REQUEST_TIMEOUT_S": "1.5", "LEADGATE_MAX_CONNECTIONS": str(MOST)}
-    with cli.server(**limits) as client:
+    with project_by_commands.server(**limits) as client:
         yield client
 
 

@@ -9,19 +9,14 @@ import pytest
 
 from commands import Cli
 from leadgate.app.wire import open_home
-from workshop import simulated_file
+from prepared import copy_by_commands
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Cli:
+def project(shared: Path, tmp_path: Path) -> Cli:
     """Version 1 is champion, version 2 its shadow."""
-    cli = Cli(tmp_path)
-    file = simulated_file(cli.folder)
-    cli.ok("init", ".", "--from", str(file))
-    cli.ok("data", "import", str(file))
-    cli.ok("train")
-    cli.ok("train", "--model", "hist_gradient_boosting")
-    return cli
+    copy_by_commands(shared, tmp_path)
+    return Cli(tmp_path)
 
 
 def test_requests_to_a_real_service_are_measured(project: Cli) -> None:

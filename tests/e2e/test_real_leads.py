@@ -10,6 +10,7 @@ from sklearn.metrics import brier_score_loss, precision_score, recall_score, roc
 
 from commands import Cli
 from leadgate.leads.project import parse_project
+from leadgate.storage.postgres.server import start_embedded
 
 SCORED = 2_000
 SHIFT_DAYS = 75
@@ -28,6 +29,7 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
 def project(cli: Cli, bank: pl.DataFrame) -> Cli:
     """A project with all leads imported."""
     bank.write_csv(cli.folder / "bank.csv")
+    start_embedded(cli.folder / ".leadgate" / "postgres")  # it runs on, or each command would start and stop it
     cli.ok("init", ".", "--from", "bank.csv")
     cli.ok("data", "import", "bank.csv")
     return cli

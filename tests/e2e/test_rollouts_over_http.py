@@ -8,18 +8,12 @@ import httpx
 import pytest
 
 from commands import Cli
-from workshop import simulated_file
 
 
 @pytest.fixture(scope="module")
-def project(cli: Cli) -> Cli:
+def project(project_by_commands: Cli) -> Cli:
     """Version 1 is champion, version 2 another model."""
-    file = simulated_file(cli.folder)
-    cli.ok("init", ".", "--from", str(file))
-    cli.ok("data", "import", str(file))
-    cli.ok("train")
-    cli.ok("train", "--model", "hist_gradient_boosting")
-    return cli
+    return project_by_commands
 
 
 def key(cli: Cli, name: str, *scopes: str) -> dict[str, str]:

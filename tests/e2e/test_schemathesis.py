@@ -19,7 +19,6 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from commands import Cli
-from workshop import simulated_file
 
 EXAMPLES = 60
 ACTS = 4
@@ -36,13 +35,9 @@ CHECKS = [
 
 
 @pytest.fixture(scope="module")
-def client(cli: Cli) -> Iterator[httpx.Client]:
+def client(project_by_commands: Cli) -> Iterator[httpx.Client]:
     """A real service, with a challenger in the shadow."""
-    file = simulated_file(cli.folder)
-    cli.ok("init", ".", "--from", str(file))
-    cli.ok("data", "import", str(file))
-    cli.ok("train")
-    cli.ok("train", "--model", "lightgbm")
+    cli = project_by_commands
     cli.ok("route", "set", "shadow", "--challenger", "challenger")
     with cli.server() as client:
         yield client

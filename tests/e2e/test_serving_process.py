@@ -14,20 +14,14 @@ import pytest
 
 from commands import Cli
 from leadgate.app.wire import Home, open_home
-from workshop import simulated_file
 
 LEAD: dict[str, Any] = {"lead_id": "L-1", "features": {"company_size": 120.0, "industry": "Software"}}
 
 
 @pytest.fixture(scope="module")
-def project(cli: Cli) -> Cli:
+def project(project_by_commands: Cli) -> Cli:
     """Version 1 is champion, version 2 challenger."""
-    file = simulated_file(cli.folder)
-    cli.ok("init", ".", "--from", str(file))
-    cli.ok("data", "import", str(file))
-    cli.ok("train")
-    cli.ok("train", "--model", "hist_gradient_boosting")
-    return cli
+    return project_by_commands
 
 
 @pytest.fixture(scope="module")
