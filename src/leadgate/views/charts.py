@@ -52,3 +52,5 @@ class Chart:
     y: Axis = Axis()
     series: Sequence[Series]
     height: Literal["low", "middle", "high"] = "middle"
+    sideways: bool = False
+    """Bars that lie, for categories with long names: ``x`` is still the axis of the categories."""

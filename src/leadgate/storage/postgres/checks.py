@@ -212,3 +212,95 @@ def history_of_checks(
     }
     with connection.cursor(row_factory=class_row(PastValue)) as cursor:
         return cursor.execute(statement("checks", "history_of_checks"), values).fetchall()
+
+
+def runs_by_length(
+    connection: Connection, model_name: str, days: Sequence[float], *, since: datetime, now: datetime
+) -> list[LatestRun]:
+    """The last run over each of these lengths of window since a time, the shortest first; one without any is left out.
+
+    ``since`` bounds the search for a length that no run has.
+    """
+    values = {"model_name": model_name, "lengths_s": [d * 86_400 for d in days], "since": since, "now": now}
+    rows = connection.execute(statement("checks", "runs_by_length"), values).fetchall()
+    return [LatestRun(run_id=row[0], checked_at=row[1], since=row[2], until=row[3]) for row in rows]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PastFigures:
+    """What a check found of one subject at a time."""
+
+    checked_at: datetime
+    value: float | None
+    threshold: float | None
+    severity: str
+    details: Mapping[str, float | str | None]
+
+
+def figures_over_time(
+    connection: Connection,
+    model_name: str,
+    *,
+    check: str,
+    subject: str,
+    since: datetime,
+    until: datetime,
+    every: timedelta,
+    days: float,
+) -> list[PastFigures]:
+    """What a check found of one subject in a span, oldest first: the last result in each ``every``.
+
+    ``days``: of the window that was judged.
+    """
+    values: dict[str, Any] = {
+        "model_name": model_name,
+        "check": check,
+        "subject": subject,
+        "since": since,
+        "until": until,
+        "every": every,
+        "length_s": days * 86_400,
+    }
+    with connection.cursor(row_factory=class_row(PastFigures)) as cursor:
+        return cursor.execute(statement("checks", "figures_over_time"), values).fetchall()
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionSpan:
+    """A time in which a version was what a check calls ``subject``: champion or challenger."""
+
+    version: str
+    subject: str
+    since: datetime
+    until: datetime
+    """Exclusive."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionFigure:
+    """What a check last found of a version."""
+
+    version: str
+    checked_at: datetime
+    value: float
+    low: float | None
+    high: float | None
+    sample: int | None
+    severity: str
+    sentence: str
+
+
+def last_in_spans(
+    connection: Connection, model_name: str, check: str, spans: Sequence[VersionSpan]
+) -> list[VersionFigure]:
+    """The last figure of a check in each span; a span in which it found none has none."""
+    values: dict[str, Any] = {
+        "model_name": model_name,
+        "check": check,
+        "versions": [span.version for span in spans],
+        "subjects": [span.subject for span in spans],
+        "since": [span.since for span in spans],
+        "until": [span.until for span in spans],
+    }
+    with connection.cursor(row_factory=class_row(VersionFigure)) as cursor:
+        return cursor.execute(statement("checks", "last_in_spans"), values).fetchall()

@@ -4,7 +4,7 @@ An hour has a row for each transaction that added to it, until they are merged: 
 nobody, however many drainers there are.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -133,6 +133,13 @@ def published(connection: Connection, model_name: str) -> dict[str, bytes]:
     """SHA-256 of the published baselines, by version."""
     rows = connection.execute(statement("profiles", "published"), {"model_name": model_name}).fetchall()
     return {version: bytes(digest) for version, digest in rows}
+
+
+def baselines_of(connection: Connection, model_name: str, versions: Sequence[str]) -> dict[str, bytes]:
+    """The published baselines of several versions, as bytes."""
+    values = {"model_name": model_name, "versions": list(versions)}
+    rows = connection.execute(statement("profiles", "baselines_of"), values).fetchall()
+    return {version: bytes(payload) for version, payload in rows}
 
 
 def first_logged(connection: Connection, model_name: str, *, since: datetime) -> datetime | None:

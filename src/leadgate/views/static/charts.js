@@ -36,7 +36,7 @@ function datasets(spec) {
     } else if (series.kind === "points") {
       made.push({ ...base, type: "scatter", data: points(series, spec, series.y), pointRadius: 4, showLine: false });
     } else {
-      made.push({ ...base, type: "line", data: points(series, spec, series.y), spanGaps: false, pointRadius: series.x.length < 3 ? 3 : 0 });
+      made.push({ ...base, type: "line", data: points(series, spec, series.y), spanGaps: false, pointRadius: series.x.length < 3 && !series.dashed ? 3 : 0 });
     }
   }
   return made;
@@ -64,9 +64,12 @@ function draw(element) {
   drawn.set(element, new Chart(canvas, {
     data: { labels: category ? spec.series[0].x : undefined, datasets: datasets(spec) },
     options: {
+      indexAxis: spec.sideways ? "y" : "x",
       animation: false, responsive: true, maintainAspectRatio: false, parsing: category ? undefined : true,
-      interaction: { mode: category ? "index" : "nearest", intersect: false, axis: "x" },
-      scales: { x: scale(spec.x, false), y: scale(spec.y, true) },
+      interaction: { mode: category ? "index" : "nearest", intersect: false, axis: spec.sideways ? "y" : "x" },
+      scales: spec.sideways
+        ? { x: scale(spec.y, false), y: { ...scale(spec.x, true), ticks: { color: colour("ink"), autoSkip: false } } }
+        : { x: scale(spec.x, false), y: scale(spec.y, true) },
       plugins: {
         legend: {
           display: spec.series.length > 1, position: "bottom",
@@ -75,7 +78,7 @@ function draw(element) {
         tooltip: {
           callbacks: {
             title: (items) => (items.length ? (category ? items[0].label : figure(items[0].parsed.x, spec.x)) : ""),
-            label: (item) => `${item.dataset.label}: ${figure(item.parsed.y, spec.y)}`,
+            label: (item) => `${item.dataset.label}: ${figure(spec.sideways ? item.parsed.x : item.parsed.y, spec.y)}`,
           },
         },
       },

@@ -137,3 +137,46 @@ WHERE model_name = %(model_name)s AND checked_at > %(since)s AND checked_at <= %
       AND check_name = ANY(%(checks)s)
       AND abs(extract(epoch FROM window_until - window_since) - %(length_s)s) < 1
 ORDER BY check_name, subject, slot, checked_at DESC
+
+-- runs_by_length
+-- The last run over each of these lengths of window since a time.
+SELECT found.run_id, found.checked_at, found.window_since, found.window_until
+FROM unnest(%(lengths_s)s::double precision[]) AS lengths (length_s)
+CROSS JOIN LATERAL (
+    SELECT run_id::text, checked_at, window_since, window_until
+    FROM leadgate.check_results
+    WHERE model_name = %(model_name)s AND checked_at > %(since)s AND checked_at <= %(now)s
+          AND abs(extract(epoch FROM window_until - window_since) - lengths.length_s) < 1
+    ORDER BY checked_at DESC
+    LIMIT 1
+) AS found
+ORDER BY lengths.length_s
+
+-- figures_over_time
+-- The last result in each slot of time; a slot is a few steps over the index.
+SELECT found.checked_at, found.value, found.threshold, found.severity, found.details
+FROM generate_series(%(since)s::timestamptz, %(until)s::timestamptz, %(every)s::interval) AS slots (slot)
+CROSS JOIN LATERAL (
+    SELECT checked_at, value, threshold, severity, details
+    FROM leadgate.check_results
+    WHERE model_name = %(model_name)s
+          AND checked_at > slots.slot AND checked_at <= least(slots.slot + %(every)s, %(until)s)
+          AND check_name = %(check)s AND subject = %(subject)s
+          AND abs(extract(epoch FROM window_until - window_since) - %(length_s)s) < 1
+    ORDER BY checked_at DESC
+    LIMIT 1
+) AS found
+ORDER BY found.checked_at
+
+-- last_in_spans
+SELECT spans.version, found.checked_at, found.value, found.low, found.high, found.sample, found.severity, found.sentence
+FROM unnest(%(versions)s::text[], %(subjects)s::text[], %(since)s::timestamptz[], %(until)s::timestamptz[])
+    AS spans (version, subject, since, until)
+CROSS JOIN LATERAL (
+    SELECT checked_at, value, low, high, sample, severity, sentence
+    FROM leadgate.check_results
+    WHERE model_name = %(model_name)s AND checked_at >= spans.since AND checked_at < spans.until
+          AND check_name = %(check)s AND subject = spans.subject AND value IS NOT NULL
+    ORDER BY checked_at DESC
+    LIMIT 1
+) AS found

@@ -77,3 +77,8 @@ WHERE model_name = %(model_name)s AND scored_at >= %(since)s AND scored_at < %(u
 
 -- first_logged
 SELECT min(scored_at) FROM leadgate.prediction_logs WHERE model_name = %(model_name)s AND scored_at >= %(since)s
+
+-- baselines_of
+SELECT model_version, payload
+FROM leadgate.profile_baselines
+WHERE model_name = %(model_name)s AND model_version = ANY(%(versions)s)
