@@ -46,13 +46,14 @@ def test_reasons_are_of_the_score_that_was_answered(scored: Scored) -> None:
 
 def test_the_largest_come_first_and_no_more_than_asked_for_each_way(scored: Scored) -> None:
     """Three for and three against, unless somebody asks for one; the order is that of their size."""
-    found = reasons_of(scored, features_of(scored))
+    found = reasons_of(scored, features_of(scored, company_size=2_000.0))
     sizes = [abs(reason.log_odds) for reason in found.reasons]
     assert sizes == sorted(sizes, reverse=True)
     for each in (3, 1):
         top = found.top(each)
         ways = [reason.direction for reason in top]
         assert max(ways.count("raises"), ways.count("lowers")) == each
+        assert not any(reason.slight for reason in top)
         assert [r for r in found.reasons if r in top] == list(top)
     assert found.raising(1)[0] == next(r for r in found.reasons if r.log_odds > 0)
     assert found.lowering(1)[0] == next(r for r in found.reasons if r.log_odds < 0)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from leadgate.models.wording import Moved, name_of, number_text, sentence_of
+from leadgate.models.wording import Moved, is_slight, name_of, number_text, sentence_of
 
 
 def moved(feature: str, value: Any, score: float, without: float, **facts: Any) -> str:
@@ -58,10 +58,21 @@ def test_the_size_is_one_of_odds() -> None:
     assert "a little" in moved("x", 1.0, 0.515, 0.50)
 
 
-def test_small_differences_get_a_third_digit_and_none_is_made_up() -> None:
-    """To say "0.01 with it, 0.01 at the average" would look like a mistake; a calibration's flat step is told as such."""
+def test_small_differences_get_more_digits_and_none_is_made_up() -> None:
+    """To say "0.01 with it, 0.01 at the average" would look like a mistake; a calibration's flat step is told."""
     assert "(0.012 with it, 0.009 at the average)" in moved("x", 1.0, 0.012, 0.009)
+    assert "(0.00004 with it, 0.00002 at the average)" in moved("x", 1.0, 0.00004, 0.00002)
     assert "(0.25 either way)" in moved("x", 1.0, 0.25, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("score", "without", "slight"),
+    ((0.84, 0.8405, True), (0.84, 0.842, False), (0.25, 0.25, True), (0.0006, 0.0003, False), (0.0006, 0.00055, True)),
+)
+def test_what_hardly_moves_a_score_is_slight(score: float, without: float, slight: bool) -> None:
+    """Less than a tenth of a point, unless that is much where hardly anybody converts."""
+    moved = Moved(feature="x", value=1.0, median=None, is_new=False, direction="raises", score=score, without=without)
+    assert is_slight(moved) == slight
 
 
 @pytest.mark.parametrize("score", (0.0, 1.0))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from leadgate.compiled.contributions import CannotExplainError, Contributions, Explainer
 from leadgate.leads.schema import FeatureValue
 from leadgate.models.scorers import Row, Scored
-from leadgate.models.wording import Direction, Moved, name_of, sentence_of
+from leadgate.models.wording import Direction, Moved, is_slight, name_of, sentence_of
 
 MOST = 3
 """Reasons for and against that are told, unless somebody asks for more."""
@@ -33,6 +33,8 @@ class Reason:
     direction: Direction
     """What it does to the score."""
     sentence: str
+    slight: bool
+    """Whether it is too little to be told, unless somebody asks for everything."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,16 +55,19 @@ class Reasons:
 
     def raising(self, most: int = MOST) -> tuple[Reason, ...]:
         """Those that speak for the lead most."""
-        return tuple(reason for reason in self.reasons if reason.direction == "raises")[:most]
+        return self._told("raises")[:most]
 
     def lowering(self, most: int = MOST) -> tuple[Reason, ...]:
         """Those that speak against it most."""
-        return tuple(reason for reason in self.reasons if reason.direction == "lowers")[:most]
+        return self._told("lowers")[:most]
 
     def top(self, each: int = MOST) -> tuple[Reason, ...]:
         """Both together, the one that moves the score most first."""
         chosen = {reason.feature for reason in (*self.raising(each), *self.lowering(each))}
         return tuple(reason for reason in self.reasons if reason.feature in chosen)
+
+    def _told(self, direction: Direction) -> tuple[Reason, ...]:
+        return tuple(reason for reason in self.reasons if reason.direction == direction and not reason.slight)
 
 
 def reasons_of(scored: Scored, features: Mapping[str, FeatureValue]) -> Reasons:
@@ -103,6 +108,15 @@ def _reason(explainer: Explainer, found: Contributions, i: int, feature: str, va
     moved = found.of[i]
     score, without = explainer.probability(found.total), explainer.probability(found.total - moved)
     direction: Direction = "raises" if (moved > 0) == explainer.rises else "lowers"
+    told = Moved(
+        feature=feature,
+        value=value,
+        median=explainer.medians[i],
+        is_new=explainer.is_new(i, value),
+        direction=direction,
+        score=score,
+        without=without,
+    )
     return Reason(
         feature=feature,
         name=name_of(feature),
@@ -110,15 +124,6 @@ def _reason(explainer: Explainer, found: Contributions, i: int, feature: str, va
         log_odds=moved,
         effect=score - without,
         direction=direction,
-        sentence=sentence_of(
-            Moved(
-                feature=feature,
-                value=value,
-                median=explainer.medians[i],
-                is_new=explainer.is_new(i, value),
-                direction=direction,
-                score=score,
-                without=without,
-            )
-        ),
+        sentence=sentence_of(told),
+        slight=is_slight(told),
     )

@@ -11,6 +11,8 @@ Direction = Literal["raises", "lowers"]
 
 _A_LOT, _SOME = log(2), log(1.2)
 """Of log-odds: the odds are doubled or halved; they change by a fifth."""
+_SLIGHT = 0.001
+"""Of probability: a tenth of a point."""
 _CERTAIN = 1e-9
 """A calibration can answer 0 or 1, whose odds are no numbers."""
 _LONGEST_VALUE = 60
@@ -41,6 +43,11 @@ def sentence_of(moved: Moved) -> str:
     Such as ``Company size (120, above the median of 85): raises the score a lot (0.62 with it, 0.48 at the average)``.
     """
     return f"{name_of(moved.feature)} ({_value(moved)}): {moved.direction} the score{_much(moved)} ({_scores(moved)})."
+
+
+def is_slight(moved: Moved) -> bool:
+    """Whether it is too little to be told: less than a tenth of a point, and less than a fifth of the odds."""
+    return abs(moved.score - moved.without) < _SLIGHT and _change(moved) < _SOME
 
 
 def name_of(feature: str) -> str:
@@ -84,8 +91,12 @@ def _against_median(value: float, median: float | None) -> str:
 
 def _much(moved: Moved) -> str:
     """How much the odds change, for 2 points are much where hardly anybody converts."""
-    change = abs(_log_odds(moved.score) - _log_odds(moved.without))
+    change = _change(moved)
     return " a lot" if change >= _A_LOT else "" if change >= _SOME else " a little"
+
+
+def _change(moved: Moved) -> float:
+    return abs(_log_odds(moved.score) - _log_odds(moved.without))
 
 
 def _log_odds(score: float) -> float:
@@ -94,7 +105,7 @@ def _log_odds(score: float) -> float:
 
 
 def _scores(moved: Moved) -> str:
-    for digits in (2, 3):
+    for digits in range(2, 7):
         score, without = f"{moved.score:.{digits}f}", f"{moved.without:.{digits}f}"
         if score != without:
             return f"{score} with it, {without} at the average"

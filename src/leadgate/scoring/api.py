@@ -24,6 +24,7 @@ from leadgate.scoring.contract import (
     Answers,
     BadRequestError,
     ContactsOut,
+    ExplainedAnswers,
     OutcomesOut,
     ScoreOut,
     decode_contacts,
@@ -32,6 +33,7 @@ from leadgate.scoring.contract import (
 )
 from leadgate.scoring.desk import Desk
 from leadgate.scoring.diagnosed import add_diagnosis
+from leadgate.scoring.explaining import asks_for_reasons, explained_answers
 from leadgate.scoring.once import answer_once
 from leadgate.scoring.passing import is_page
 from leadgate.scoring.predict import ROUTE, Predict
@@ -113,8 +115,8 @@ def _add_scoring(app: FastAPI, service: Service) -> None:
         ROUTE,
         summary="Score one lead",
         tags=["scoring"],
-        openapi_extra=openapi.request_body("Lead"),
-        responses=openapi.responses("Answer", 400, 408, 413, 422, 503),
+        openapi_extra={**openapi.request_body("Lead"), **openapi.EXPLAIN},
+        responses=openapi.responses_either("Answer", "ExplainedAnswer", 400, 408, 413, 422, 503),
         response_class=Response,
     )
     async def predict() -> None:
@@ -122,29 +124,40 @@ def _add_scoring(app: FastAPI, service: Service) -> None:
 
         An `Idempotency-Key` header, or an `event_id` in the body, that comes again within a day with the same content
         gets the same answer; with another content it is refused. Where a request has both, the header is the key.
+
+        With `explain=true` the answer says why: the features that raise and lower the score most, in figures and in
+        words. The reasons come after the score, so such an answer takes some milliseconds longer.
         """
 
     @app.post(
         "/predict/batch",
         summary="Score up to 1,000 leads",
         tags=["scoring"],
-        openapi_extra=openapi.request_body("LeadBatch"),
-        responses=openapi.responses("Answers", 400, 408, 413, 422, 503),
+        openapi_extra={**openapi.request_body("LeadBatch"), **openapi.EXPLAIN},
+        responses=openapi.responses_either("Answers", "ExplainedAnswers", 400, 408, 413, 422, 503),
         response_class=Response,
     )
     async def predict_batch(request: Request) -> Response:
-        """Score up to 1,000 leads; all are scored and logged, or none."""
+        """Score up to 1,000 leads; all are scored and logged, or none.
+
+        With `explain=true` each answer says why; where time runs out, the last of them say that it did.
+        """
+        explain = asks_for_reasons(request.scope["query_string"])
         body = await request.body()
         live = service.live
         leads = live.contract.decode_batch(body)
 
         async def score() -> tuple[list[Prediction], bytes]:
             scored = await service.score_batch(live, leads, request.state.request_id)
-            return [p for p, _ in scored], encode(Answers(predictions=[answer(p, arm) for p, arm in scored]))
+            predictions = [p for p, _ in scored]
+            if explain:
+                asked = [(lead, p, arm) for lead, (p, arm) in zip(leads, scored, strict=True)]
+                return predictions, encode(ExplainedAnswers(predictions=await explained_answers(service, asked)))
+            return predictions, encode(Answers(predictions=[answer(p, arm) for p, arm in scored]))
 
         key = request.state.idempotency_key
         if key is not None:
-            return _json(await answer_once(service, request.state.caller, key, body, score))
+            return _json(await answer_once(service, request.state.caller, key, body, score, explain=explain))
         predictions, content = await score()
         await service.spool.append(predictions)
         service.count(predictions)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -66,6 +66,35 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True):
     """The answers to a batch, in its order."""
 
     predictions: list[Answer]
+
+
+class ReasonOut(msgspec.Struct, frozen=True, kw_only=True):
+    """What one feature does to a score. It says what the model takes from a value, not what would change a customer."""
+
+    feature: str
+    value: float | str | bool | None
+    """The lead's; null when it is missing."""
+    effect: float
+    """The score less the score that the lead would have if this feature counted as at the average training lead: a
+    difference of probabilities, 0.14 for 14 points."""
+    direction: Literal["raises", "lowers"]
+    sentence: str
+    """The same in words."""
+
+
+class ExplainedAnswer(Answer, frozen=True, kw_only=True):
+    """The answer to one lead, with the reasons of its score."""
+
+    reasons: list[ReasonOut]
+    """Up to three features that raise the score and three that lower it, the one that moves it most first."""
+    why_no_reasons: str | None
+    """Why there are none; null where there are."""
+
+
+class ExplainedAnswers(msgspec.Struct, frozen=True, kw_only=True):
+    """The answers to a batch, in its order, with the reasons of each score."""
+
+    predictions: list[ExplainedAnswer]
 
 
 class OutcomeIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

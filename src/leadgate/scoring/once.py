@@ -26,12 +26,19 @@ Score = Callable[[], Awaitable[tuple[list[Prediction], bytes]]]
 """Scores, writing nothing; gives the records and the answer's body."""
 
 
-async def answer_once(service: Service, caller: str, key: str, body: bytes, score: Score) -> bytes:
+async def answer_once(
+    service: Service, caller: str, key: str, body: bytes, score: Score, *, explain: bool = False
+) -> bytes:
     """The answer's body: the one that was given under this key in the last day, else a new one.
+
+    A repeated answer has the reasons that were given with it. One that came without them cannot be had with them under
+    the same key, nor the other way round: ``explain`` is a part of the request, as its body is.
 
     Raises BadRequestError (422) when the key came with another request, DatabaseDownError.
     """
     digest = await run_in_threadpool(digest_of, body)
+    if explain:
+        digest = sha256(digest + b"explain").digest()
     now = service.clock()
     since = now - KEPT
     known = await run_in_threadpool(service.log.find_answer, caller, key, since)

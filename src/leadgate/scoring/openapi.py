@@ -11,6 +11,8 @@ from leadgate.scoring.contract import (
     ContactIn,
     ContactsOut,
     Contract,
+    ExplainedAnswer,
+    ExplainedAnswers,
     OutcomeIn,
     OutcomesOut,
     ScoreOut,
@@ -45,6 +47,19 @@ _TOLD = {
     "type": ["object", "array", "null"],
 }
 
+EXPLAIN: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "explain",
+            "in": "query",
+            "required": False,
+            "description": "Whether to say why: the features that raise and lower the score most",
+            "schema": {"type": "boolean", "default": False},
+        }
+    ]
+}
+"""The parameter that asks for reasons."""
+
 _PROBLEM_TEXTS = {
     400: "The body is not JSON",
     401: "No valid key in the Authorization header",
@@ -62,8 +77,8 @@ _PROBLEM_TEXTS = {
 
 def components(contract: Contract, card: Card, *others: type[msgspec.Struct]) -> dict[str, Any]:
     """The schemas of all messages, the lead's own among them, with a real lead of the champion as the example."""
-    ours = (Answer, Answers, OutcomeIn, OutcomesOut, ContactIn, ContactsOut, ScoreOut)
-    types = (contract.lead_type, contract.batch_type, *ours, *others)
+    ours = (Answer, Answers, ExplainedAnswer, ExplainedAnswers, OutcomeIn, OutcomesOut)
+    types = (contract.lead_type, contract.batch_type, *ours, ContactIn, ContactsOut, ScoreOut, *others)
     _, schemas = msgspec.json.schema_components(types, ref_template=_REF)
     features = {f.name: value for f, value in zip(card.lead.used, card.example, strict=True)}
     schemas["Lead"]["example"] = {"lead_id": "4711", "features": features}
@@ -84,6 +99,13 @@ def responses(name: str, *problems: int) -> dict[int | str, dict[str, Any]]:
         200: {"description": "OK", "content": {"application/json": {"schema": _ref(name)}}}
     }
     return found | problems_of(*problems)
+
+
+def responses_either(name: str, asked: str, *problems: int) -> dict[int | str, dict[str, Any]]:
+    """The same for a route that answers with another message where its query asks for it."""
+    found = responses(name, *problems)
+    found[200]["content"]["application/json"]["schema"] = {"anyOf": [_ref(asked), _ref(name)]}
+    return found
 
 
 def problems_of(*statuses: int) -> dict[int | str, dict[str, Any]]:

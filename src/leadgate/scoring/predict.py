@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from leadgate.records import Prediction
 from leadgate.scoring.answering import Arm, answer
 from leadgate.scoring.contract import BadRequestError
+from leadgate.scoring.explaining import asks_for_reasons, explained_answers
 from leadgate.scoring.once import answer_once
 from leadgate.scoring.refusals import Refusal, refusal_of, request_id_of
 from leadgate.scoring.service import Service, encode
@@ -39,27 +40,38 @@ class Predict:
         started = perf_counter()
         service = self._service
         request_id = key = None
+        explain = False
         try:
             authorization, request_id, key, length = read_head(scope["headers"])
             caller = scope[ADMITTED] if ADMITTED in scope else service.admit(authorization, "score", started)
+            explain = asks_for_reasons(scope["query_string"])
             body = await read_body(receive, length, service.limits.body_bytes)
             live = service.live
             lead = live.contract.decode_lead(body)
             key = key or lead.event_id
-            if key is None:
+            if key is None and not explain:
                 prediction, arm = await service.score_one(live, lead, request_id)
                 await service.spool.append((prediction,))
                 content = encode(answer(prediction, arm))
                 request_id = prediction.request_id
                 self._count(prediction, arm, perf_counter() - started)
+            elif key is None:
+                prediction, arm = await service.score_one(live, lead, request_id)
+                await service.spool.append((prediction,))
+                service.count([prediction])
+                (explained,) = await explained_answers(service, [(lead, prediction, arm)])
+                content, request_id = encode(explained), prediction.request_id
             else:
                 request_id = request_id or key
 
                 async def score() -> tuple[list[Prediction], bytes]:
                     prediction, arm = await service.score_one(live, lead, request_id)
+                    if explain:
+                        return [prediction], encode((await explained_answers(service, [(lead, prediction, arm)]))[0])
                     return [prediction], encode(answer(prediction, arm))
 
-                content = await answer_once(service, caller.key_id if caller else "", key, body, score)
+                name = caller.key_id if caller else ""
+                content = await answer_once(service, name, key, body, score, explain=explain)
             status, headers = 200, _headers(b"application/json", content, request_id)
         except DisconnectedError:
             return
@@ -67,7 +79,8 @@ class Predict:
             refusal = refusal_of(error, route=ROUTE, request_id=request_id, scope=scope)
             service.metrics.refusals.add((str(refusal.status),))
             status, headers, content = refusal.status, problem_headers(refusal), refusal.body
-        if status != 200 or key is not None:  # noqa: PLR2004  # the others are counted by their prediction
+        # The others are counted by their prediction. What reasons take is no part of what a prediction takes.
+        if status != 200 or key is not None or explain:  # noqa: PLR2004
             service.metrics.request_seconds.observe((ROUTE, str(status)), perf_counter() - started)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import uuid_utils
@@ -39,6 +40,9 @@ class _LeftOutError(Exception):
     """A shadow would make an answer wait."""
 
 
+Done = TypeVar("Done")
+
+
 class LibraryQueue:
     """Scores with the library in one thread of its own, so that the event loop goes on; a bounded number may wait."""
 
@@ -50,11 +54,15 @@ class LibraryQueue:
 
     async def score(self, arm: Arm, leads: Sequence[LeadIn]) -> list[float]:
         """Probabilities of conversion. Raises BusyError when too many requests wait."""
+        return await self.run(partial(arm.score_many, leads))
+
+    async def run(self, work: Callable[[], Done]) -> Done:
+        """Whatever takes its time. Raises BusyError when too many requests wait."""
         if self.waiting >= self._most:
             raise BusyError
         loop = asyncio.get_running_loop()
         self.waiting += 1
-        future = self._thread.submit(arm.score_many, leads)
+        future = self._thread.submit(work)
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._done))
         return await asyncio.wrap_future(future)
 
@@ -77,10 +85,13 @@ class Service:
     library: LibraryQueue = field(init=False, repr=False)
     shadows: LibraryQueue = field(init=False, repr=False)
     """Of the library's scores that nobody is told: a thread of their own, so that no answer ever stands behind one."""
+    explaining: LibraryQueue = field(init=False, repr=False)
+    """Of the reasons of scores: a thread of their own too."""
 
     def __post_init__(self) -> None:
         self.library = LibraryQueue(self.limits.library_queue)
         self.shadows = LibraryQueue(self.limits.library_queue)
+        self.explaining = LibraryQueue(self.limits.library_queue)
         self.take_up(self.live)
 
     def take_up(self, live: Live) -> None:

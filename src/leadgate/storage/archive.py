@@ -1,7 +1,8 @@
 """The Delta table of the predictions that have left the log: a folder for each day."""
 
 import os
-from datetime import date
+from datetime import date, datetime
+from typing import Any
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, write_deltalake
@@ -27,6 +28,15 @@ def archived_rows(uri: str, day: date, ids: pl.Series) -> pl.DataFrame | None:
     there = pl.scan_delta(uri).filter(pl.col(DAY) == day.isoformat(), near).drop(DAY)
     wanted = ids.alias("prediction_id").to_frame().lazy()
     return there.join(wanted, on="prediction_id", how="semi").collect(engine="streaming")
+
+
+def archived_score(uri: str, model_name: str, lead_id: str, until: datetime) -> dict[str, Any] | None:
+    """The last prediction of a lead up to a time that has left the log, by column; None without one."""
+    if not DeltaTable.is_deltatable(uri):
+        return None
+    own = (pl.col("lead_id") == lead_id) & (pl.col("model_name") == model_name) & (pl.col("scored_at") <= until)
+    found = pl.scan_delta(uri).filter(own).sort("scored_at", "prediction_id").tail(1).collect(engine="streaming")
+    return found.row(0, named=True) if len(found) else None
 
 
 def add_to_archive(uri: str, day: date, frame: pl.DataFrame, facts: dict[str, str]) -> None:

@@ -15,6 +15,7 @@ from leadgate.app.cli import (
     data,
     db,
     diagnose,
+    explain,
     jobs,
     keys,
     logs,
@@ -243,6 +244,7 @@ def performance(
 
 
 app.command()(diagnose.diagnose)
+app.command()(explain.explain)
 
 
 @app.command()
