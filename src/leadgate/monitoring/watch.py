@@ -71,9 +71,16 @@ def last_run(connection: Connection, model_name: str, *, since: datetime, days: 
     if not runs:
         return None
     last = next((run for run in runs if days is None or _is_over(run, days)), runs[0])
-    found = results_of_run(connection, last.run_id)
+    return find_run(connection, model_name, last.run_id)
+
+
+def find_run(connection: Connection, model_name: str, run_id: str) -> CheckRun | None:
+    """A run of a model, as it was written down; None where there is none of that id."""
+    found = [result for result in results_of_run(connection, run_id) if result.model_name == model_name]
+    if not found:
+        return None
     return CheckRun(
-        run_id=last.run_id,
+        run_id=run_id,
         model_name=model_name,
         checked_at=found[0].checked_at.astimezone(UTC),
         since=found[0].since.astimezone(UTC),

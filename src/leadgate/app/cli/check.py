@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
 
 import typer
 
@@ -47,13 +48,25 @@ def show(
     project: ProjectDir = HERE,
     since: Annotated[datetime | None, typer.Option(help="Not before this time (UTC).")] = None,
     days: Window = None,
+    run_id: Annotated[
+        UUID | None, typer.Option("--run", help="This run, as reports name it.", show_default="the last one")
+    ] = None,
     everything: Everything = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what the last run of checks found; ends as ``run`` does."""
-    from leadgate.monitoring.watch import last_run  # noqa: PLC0415
+    """Show what the last run of checks found, or another one; ends as ``run`` does."""
+    from leadgate.monitoring.watch import find_run, last_run  # noqa: PLC0415
 
     home = open_home(project)
+    if run_id is not None:
+        with home.connection() as connection:
+            named = find_run(connection, home.project.name, str(run_id))
+        if named is None:
+            raise RefusedError(
+                f"There is no run of checks {run_id} of {home.project.name!r}; old ones are thinned out."
+            )
+        _tell(named, everything=everything, as_json=as_json)
+        return
     with home.connection() as connection:
         found = last_run(
             connection,

@@ -46,7 +46,9 @@ def show(which: Which, project: ProjectDir = HERE, as_json: AsJson = False) -> N
     version = registry.find(which)
     card = registry.card(version)
     if as_json:
-        print_json({"version": version, "card": card})
+        from leadgate.models.registry import importance_of  # noqa: PLC0415
+
+        print_json({"version": version, "card": card, "importance": importance_of(registry, version)})
         return
     overall = card.evaluation.overall
     facts = [
