@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from leadgate.leads.project import Project
-from leadgate.records import Route
 from leadgate.storage.postgres.alerts import AlertRow, alerts_of
 from leadgate.storage.postgres.checks import PastValue, history_of_checks, latest_run, results_of_run
 from leadgate.storage.postgres.connection import Connection
@@ -14,6 +13,7 @@ from leadgate.storage.postgres.routes import present_route
 from leadgate.views.asking import Ask
 from leadgate.views.freshness import Freshness, freshness_of
 from leadgate.views.health import CHECKS, Card, Look, Standing, cards_of, standing_of
+from leadgate.views.pages.rollout import Brief, gather_brief
 from leadgate.views.sources import Sources
 
 _SPARK = timedelta(days=14)
@@ -31,7 +31,8 @@ class Overview:
     cards: Sequence[Card]
     alerts: Sequence[AlertRow]
     """The last ones, open ones first."""
-    route: Route | None
+    rollout: Brief
+    """Who answers, and what the new model is worth."""
 
 
 def gather(sources: Sources, ask: Ask) -> Overview:
@@ -39,7 +40,7 @@ def gather(sources: Sources, ask: Ask) -> Overview:
     project = sources.project()
     with sources.reader.connection() as connection:
         look = _look(connection, project, ask)
-        route = present_route(connection, project.name)
+        brief = gather_brief(connection, project, present_route(connection, project.name), ask.now)
         alerts = alerts_of(connection, project.name, most=50)
     run = look.run
     newest = sorted(alerts, key=lambda a: (a.resolved_at is not None, -a.severity_since.timestamp()))[:_ALERTS]
@@ -50,7 +51,7 @@ def gather(sources: Sources, ask: Ask) -> Overview:
         freshness=fresh,
         cards=cards_of(look, project),
         alerts=newest,
-        route=route,
+        rollout=brief,
     )
 
 
