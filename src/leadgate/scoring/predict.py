@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from leadgate.records import Prediction
 from leadgate.scoring.answering import Arm, answer
-from leadgate.scoring.contract import BadRequestError
+from leadgate.scoring.contract import BadRequestError, LeadIn
 from leadgate.scoring.explaining import asks_for_reasons, explained_answers
 from leadgate.scoring.once import answer_once
 from leadgate.scoring.refusals import Refusal, refusal_of, request_id_of
@@ -59,16 +59,14 @@ class Predict:
                 prediction, arm = await service.score_one(live, lead, request_id)
                 await service.spool.append((prediction,))
                 service.count([prediction])
-                (explained,) = await explained_answers(service, [(lead, prediction, arm)])
-                content, request_id = encode(explained), prediction.request_id
+                content = await self._content(lead, prediction, arm, explain=True)
+                request_id = prediction.request_id
             else:
                 request_id = request_id or key
 
                 async def score() -> tuple[list[Prediction], bytes]:
                     prediction, arm = await service.score_one(live, lead, request_id)
-                    if explain:
-                        return [prediction], encode((await explained_answers(service, [(lead, prediction, arm)]))[0])
-                    return [prediction], encode(answer(prediction, arm))
+                    return [prediction], await self._content(lead, prediction, arm, explain=explain)
 
                 name = caller.key_id if caller else ""
                 content = await answer_once(service, name, key, body, score, explain=explain)
@@ -84,6 +82,12 @@ class Predict:
             service.metrics.request_seconds.observe((ROUTE, str(status)), perf_counter() - started)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
+
+    async def _content(self, lead: LeadIn, prediction: Prediction, arm: Arm, *, explain: bool) -> bytes:
+        if not explain:
+            return encode(answer(prediction, arm))
+        (explained,) = await explained_answers(self._service, [(lead, prediction, arm)])
+        return encode(explained)
 
     def _count(self, p: Prediction, arm: Arm, seconds: float) -> None:
         metrics, labels = self._service.metrics, (arm.version, arm.variant)
