@@ -79,10 +79,13 @@ bench-diagnosis: $(READY) ## which cause `diagnose` names first when one is prov
 bench-servers: $(READY) ## which server, and which way through it (needs wrk)
 	$(BIN)/python benchmarks/servers.py
 
+screenshots: $(READY) ## the pictures of docs/guide and README, from a demo of its own (needs Chromium)
+	$(BIN)/python tests/browser/screenshots.py build/demo docs/guide/images
+
 lock: ## resolve the pinned files anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --group dev pyproject.toml -o requirements-dev.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --extra evidently --group dev pyproject.toml -o requirements-evidently.lock
 
 clean: ## remove what the commands above made
-	rm -rf $(VENV) $(EVIDENTLY) demo dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(EVIDENTLY) demo build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
