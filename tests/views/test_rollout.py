@@ -32,6 +32,7 @@ from leadgate.storage.postgres.rollouts import (
     open_post_mortem,
 )
 from leadgate.storage.postgres.routes import add_route
+from leadgate.views.access import ProxyRules
 from leadgate.views.rollout_acts import offers_of
 from leadgate.views.rollout_course import answerers_of, boxes_of, due_of, span_of
 from leadgate.views.rollout_gates import rows_of
@@ -423,6 +424,17 @@ def test_a_judgement_that_is_too_old_is_said_to_be(empty: Shown, database: str) 
     with connect(database) as connection:
         in_test(connection)
     assert "No evaluation has run for a while" in empty.page("/ui/rollout").text
+
+
+def test_who_may_only_look_is_offered_nothing(tmp_path: Path, database: str) -> None:
+    """Neither an act nor the start of one; the page says what their login lacks."""
+    with connect(database) as connection:
+        in_test(connection)
+    rules = ProxyRules(header="x-user", scopes={"leo": ("read",)}, trusted=("127.0.0.1",))
+    with shown(tmp_path, database, NOW, proxy=rules) as site:
+        page = site.page("/ui/rollout", **{"x-user": "leo"})
+    assert not [form for form in page.attributes("form") if str(form["action"]).startswith("/ui/act/")]
+    assert "Your login does not allow: Evaluate now (scope operate), Approve (scope approve)" in page.text
 
 
 def test_looks_are_thinned_out_to_the_last_of_each_part_of_their_span(database: str) -> None:

@@ -46,7 +46,7 @@ from leadgate.views.rollout_trial import SideRow, TrialView, sides_of, trial_vie
 from leadgate.views.rollout_worth import Contest, Worth, worth_of
 from leadgate.views.sources import Sources
 
-_LOOKS = 100
+_LOOKS = 60
 """Points of a chart."""
 
 
