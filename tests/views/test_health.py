@@ -187,7 +187,7 @@ def test_a_check_of_many_subjects_shows_its_worst() -> None:
     found = row(
         look(result("missing values", value=0.5, subject="a"), result("missing values", "red", "b")), "Missing values"
     )
-    assert (found.value, found.mark) == ("50.0 % (b)", "red")
+    assert (found.value, found.about, found.mark) == ("50.0 %", "b", "red")
 
 
 def test_the_distances_are_the_largest_of_their_kind() -> None:
@@ -196,8 +196,8 @@ def test_the_distances_are_the_largest_of_their_kind() -> None:
         result("feature drift", subject="a", details={"ks": 0.2, "js": 0.01}),
         result("feature drift", "yellow", "b", details={"ks": None, "js": 0.3}),
     )
-    assert row(looked, "Feature drift").value == "0.200 (a)"
-    assert row(looked, "Distribution delta").value == "0.300 (b)"
+    assert (row(looked, "Feature drift").value, row(looked, "Feature drift").about) == ("0.200", "a")
+    assert (row(looked, "Distribution delta").value, row(looked, "Distribution delta").about) == ("0.300", "b")
     assert row(looked, "Distribution delta").mark == "yellow"
     assert row(looked, "Feature shift").value == "1 of 2"
 

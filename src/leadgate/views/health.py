@@ -48,6 +48,8 @@ class Row:
 
     name: str
     value: str
+    about: str = ""
+    """Of which feature, or how it moved."""
     target: str
     mark: Mark
     says: str
@@ -164,7 +166,7 @@ def _row(
     *,
     subject: str | None = None,
     link: str | None = None,
-    suffix: Callable[[CheckResult], str] = lambda _: "",
+    names_subject: bool = False,
 ) -> Row:
     found = look.worst(check, subject)
     if found is None:
@@ -172,7 +174,8 @@ def _row(
     assert found.severity in ("green", "yellow", "red", "unknown")
     return Row(
         name=name,
-        value=NONE if found.value is None else show(found.value) + suffix(found),
+        value=NONE if found.value is None else show(found.value),
+        about=found.subject if names_subject else "",
         target=target,
         mark=found.severity,  # type: ignore[arg-type]  # asserted above
         says=found.sentence,
@@ -235,7 +238,7 @@ def _data(look: Look, rules: MonitoringRules) -> list[Row]:
     missing = f"< {drift.missing_rise.yellow:.0%} more than at training"
     return [
         _row(look, "Data freshness", "freshness", lambda v: f"{v:.1f} h", f"< {rules.system.fresh_hours.yellow:g} h"),
-        _row(look, "Missing values", "missing values", percent, missing, suffix=_of),
+        _row(look, "Missing values", "missing values", percent, missing, names_subject=True),
         _distance(look, "Feature drift", "ks", f"KS < {drift.ks.yellow:g}"),
         _distance(look, "Distribution delta", "js", f"JS < {drift.js.yellow:g}"),
         _row(look, "Coverage", "coverage", percent, f"> {rules.coverage:.0%}"),
@@ -250,7 +253,8 @@ def _distance(look: Look, name: str, detail: str, target: str) -> Row:
     worst, distance = max(found, key=lambda pair: pair[1])
     return Row(
         name=name,
-        value=f"{number(distance)} ({worst.subject})",
+        value=number(distance),
+        about=worst.subject,
         target=target,
         mark=worst.severity,  # type: ignore[arg-type]  # one of the four
         says=worst.sentence,
@@ -281,10 +285,11 @@ def _figure(look: Look, name: str, check: str, detail: str, target: str) -> Row:
         says = found.sentence if found else "this check has not run"
         return Row(name=name, value=NONE, target=target, mark="unknown", says=says)
     change = found.details.get("change")
-    told = f" ({100 * change:+.0f} %)" if isinstance(change, float) else ""
+    told = f"{100 * change:+.0f} %" if isinstance(change, float) else ""
     return Row(
         name=name,
-        value=(percent(shown) if detail == "rate" else number(shown)) + told,
+        value=percent(shown) if detail == "rate" else number(shown),
+        about=told,
         target=target,
         mark=found.severity,  # type: ignore[arg-type]  # one of the four
         says=found.sentence,
@@ -321,10 +326,6 @@ def _drift(look: Look, rules: MonitoringRules) -> list[Row]:
 
 def _worst(marks: Iterable[str]) -> Mark:
     return max(marks, key=_URGENCY.__getitem__, default="unknown")  # type: ignore[arg-type]
-
-
-def _of(found: CheckResult) -> str:
-    return f" ({found.subject})" if found.subject else ""
 
 
 def _ms(value: float) -> str:
