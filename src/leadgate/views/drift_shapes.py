@@ -78,20 +78,25 @@ def scores_chart(baseline: Baseline, profile: Profile) -> Chart | None:
 
 
 def display_bins(then: Numeric, now: Numeric, edges: Floats) -> tuple[list[str], Floats, Floats]:
-    """Both sides in at most 30 bins of equal width: their names and the shares of each side, which add up to 1.
+    """Both sides in at most 31 bins of equal width: their names and the shares of each side, which add up to 1.
 
     Counts of the fine bins go where their upper edge lies, a training value. A bin begins at its lower end and ends
-    below its upper one; the outermost hold the tails, too.
+    below its upper one; the outermost hold the tails, too. Values above all of the training have a bin to themselves,
+    the last: of these nothing is known but that they are above.
     """
     whole = _is_whole(edges)
-    upper = np.append(edges, max(edges[-1], now.high, then.high))
-    low, high = _ends(then, now, upper)
+    low, high = _ends(then, now, edges)
     step = _step(high - low, whole=whole)
     first = floor(low / step + _SLACK)
     bars = max(1, floor(high / step + _SLACK) + 1 - first if whole else ceil(high / step - _SLACK) - first)
-    place = np.clip(np.floor(upper / step + _SLACK).astype(np.int64) - first, 0, bars - 1)
-    sides = [np.bincount(place, weights=side.counts, minlength=bars) for side in (then, now)]
-    return _names(first, bars, step, whole=whole), shares(sides[0]), shares(sides[1])
+    place = np.clip(np.floor(edges / step + _SLACK).astype(np.int64) - first, 0, bars - 1)
+    names = _names(first, bars, step, whole=whole)
+    above = int(then.counts[-1] + now.counts[-1]) > 0
+    sides = [np.bincount(place, weights=side.counts[:-1], minlength=bars) for side in (then, now)]
+    if above:
+        names.append(f"> {edges[-1]:,.0f}" if whole else f"> {number(float(edges[-1]), 4)}")
+        sides = [np.append(side, whole_side.counts[-1]) for side, whole_side in zip(sides, (then, now), strict=True)]
+    return names, shares(sides[0]), shares(sides[1])
 
 
 def _numeric_chart(feature: str, then: Numeric, now: Numeric, edges: Floats) -> Chart:
@@ -141,13 +146,13 @@ def _paired(names: Sequence[str], before: Floats, after: Floats, then: str = _TH
     ]
 
 
-def _ends(then: Numeric, now: Numeric, upper: Floats) -> tuple[float, float]:
-    """From where to where bars are drawn: both sides without their tails."""
-    lows, highs = zip(
-        *((quantile(s.counts, upper, _TAIL), quantile(s.counts, upper, 1 - _TAIL)) for s in (then, now)), strict=True
-    )
-    low, high = min(lows), max(highs)
-    return (low, high) if high > low else (low, low + (abs(low) or 1.0))
+def _ends(then: Numeric, now: Numeric, edges: Floats) -> tuple[float, float]:
+    """From where to where bars are drawn: both sides without their tails, and no further than the training values."""
+    upper = np.append(edges, edges[-1])
+    found = [(quantile(s.counts, upper, _TAIL), quantile(s.counts, upper, 1 - _TAIL)) for s in (then, now)]
+    low, high = min(pair[0] for pair in found), max(pair[1] for pair in found)
+    size = max(abs(low), abs(high))
+    return (low, high) if high - low > _SLACK * size else (low, low + (size or 1.0))
 
 
 def _step(span: float, *, whole: bool) -> float:
