@@ -153,7 +153,7 @@ def _harm(looks: Sequence[Look]) -> Chart | None:
         title="Evidence of harm",
         says=f"It {'reached' if crossed else 'never reached'} the boundary at which the challenger goes back.",
         x=Axis(kind="time", label="evaluated"),
-        y=Axis(label="logarithm of the likelihood ratio"),
+        y=Axis(label="log ratio"),
         series=[
             Series(name="evidence of harm", x=x, y=[look.harm for look in known]),
             Series(name="boundary", tone="limit", dashed=True, x=x, y=[look.harm_threshold for look in known]),
