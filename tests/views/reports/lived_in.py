@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import uuid_utils
@@ -27,13 +26,12 @@ from leadgate.simulator.world import World
 from leadgate.storage.postgres.partitions import ensure_partitions
 from leadgate.storage.postgres.predictions import copy_predictions
 from leadgate.storage.postgres.ratings import Rating, add_rating
-from workshop import make_home, train_version
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
 HOSTILE = "<script>alert(1)</script> | [a](http://evil.example) `code` **b** www.evil.example"
 """What somebody types."""
 _WORLD = World(
-    leads_a_day=220,
+    leads_a_day=200,
     days_to_decide=1.0,
     given_up_days=2.5,
     team=Team(capacity=80, gain=1.5, floor=0.6, patience_days=0.8),
@@ -52,9 +50,9 @@ _RULES = {
 }
 
 
-def live(folder: Path, database: str) -> Home:
+def live(prepared: Home) -> Home:
     """Four weeks: a rollout that goes the whole way, pushed from stage to stage; then one that somebody takes back."""
-    home = make_home(folder, database, leads=2_500).on(SimulatedClock(START))
+    home = prepared.on(SimulatedClock(START))
     rules = home.project.model_copy(
         update={
             "outcomes": OutcomeRules(window_days=3, silence_means="not_converted"),
@@ -62,8 +60,6 @@ def live(folder: Path, database: str) -> Home:
         }
     )
     home.__dict__["project"] = rules
-    for kind in ("logistic_regression", "hist_gradient_boosting", "logistic_regression"):
-        train_version(home, kind)
     set_route(home, stage="full", champion="1", challenger=None, share=0, reason="the first one")
     due: dict[int, tuple[Callable[[], object], ...]] = {
         5: (partial(_check, home), partial(start, home, "2", reason="it ranks better")),
@@ -86,7 +82,7 @@ def live(folder: Path, database: str) -> Home:
 
     def evening(now: datetime) -> None:
         day = (now - START) // timedelta(days=1)
-        if day % 2 == 0:
+        if day in (13, 15, 17, 24):
             evaluate(home)
         for what in due.get(day, ()):
             what()

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from html.parser import HTMLParser
 from math import isclose
@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from markdown_it import MarkdownIt
 from psycopg.rows import dict_row
+from scipy.stats import chi2_contingency
 from typer.testing import CliRunner, Result
 
 from leadgate.app.cli.root import app
@@ -26,11 +27,11 @@ from leadgate.views.reports.markdown import to_markdown
 from leadgate.views.reports.reading import Reader
 from leadgate.views.reports.report import Chart, Cited, Report, Table, cited_in, found_at, sources_of
 from leadgate.views.reports.web import to_html
+from prepared import copy_of
 
 MAKERS: Mapping[str, Callable[[Reader], Report]] = {
     "deployment": lambda r: making.deployment(r, rollout=1),
     "deployment of what came back": making.deployment,
-    "deployment without a rollout": lambda r: making.deployment(r, version="3"),
     "weekly": lambda r: making.review(r, "weekly"),
     "monthly": lambda r: making.review(r, "monthly"),
     "experiment": lambda r: making.experiment(r, rollout=1),
@@ -38,22 +39,33 @@ MAKERS: Mapping[str, Callable[[Reader], Report]] = {
     "postmortem": making.post_mortem,
     "kpi": making.kpi,
 }
+NAMES = (*MAKERS, "deployment without a rollout")
 DIGIT = re.compile(r"\d")
 
 
 @pytest.fixture(scope="module")
-def home(server: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Home:
+def home(server: str, made_workshop: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """Four weeks with two rollouts."""
     from conftest import _database  # noqa: PLC0415
 
-    return lived_in.live(tmp_path_factory.mktemp("reports"), next(_database(server, template)))
+    databases = _database(server, made_workshop.name)
+    yield lived_in.live(copy_of(made_workshop, tmp_path_factory.mktemp("reports"), next(databases)))
+    next(databases, None)
 
 
 @pytest.fixture(scope="module")
 def reports(home: Home) -> Mapping[str, Report]:
     """Each report once."""
     with reader(home, None) as asking:
-        return {name: make(asking) for name, make in MAKERS.items()}
+        made = {name: make(asking) for name, make in MAKERS.items()}
+    with reader(home, lived_in.START + timedelta(days=4)) as early:
+        return {**made, "deployment without a rollout": making.deployment(early)}
+
+
+@pytest.fixture(scope="module")
+def forms(reports: Mapping[str, Report]) -> Mapping[str, tuple[str, str]]:
+    """Each report as HTML and as Markdown."""
+    return {name: (to_html(report), to_markdown(report)) for name, report in reports.items()}
 
 
 @pytest.fixture
@@ -66,7 +78,7 @@ def run(home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable
     return lambda *arguments: CliRunner().invoke(app, list(arguments), env={"COLUMNS": "200"})
 
 
-@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("name", NAMES)
 def test_every_number_is_what_its_source_says(home: Home, reports: Mapping[str, Report], name: str) -> None:
     """The statement that a reader is shown, run as it stands, gives each number and each quotation at its place."""
     cited = cited_in(reports[name])
@@ -106,7 +118,7 @@ def test_targets_are_those_of_the_settings(home: Home, reports: Mapping[str, Rep
     assert all(_is(part, found_at(tree, part.at)) for part in named)
 
 
-@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("name", NAMES)
 def test_no_figure_stands_without_a_source(reports: Mapping[str, Report], name: str) -> None:
     """In cells of numbers: a digit that is plain text would be a number that nobody can trace."""
     tables = [
@@ -149,13 +161,13 @@ def test_a_run_of_checks_that_a_report_names_is_shown(
     assert nobody in str(run("check", "show", "--run", nobody).exception)
 
 
-def test_what_people_typed_stays_text(reports: Mapping[str, Report]) -> None:
+def test_what_people_typed_stays_text(forms: Mapping[str, tuple[str, str]]) -> None:
     """A script in a comment, a name or an industry is no markup of the page, and no link in Markdown."""
     seen = 0
-    for report in reports.values():
+    for html, text in forms.values():
         page, read = _Page(), _Page()
-        page.feed(to_html(report))
-        read.feed(MarkdownIt("commonmark").enable("table").render(to_markdown(report)))
+        page.feed(html)
+        read.feed(MarkdownIt("commonmark").enable("table").render(text))
         typed = lived_in.HOSTILE in page.text
         seen += typed
         assert typed == (lived_in.HOSTILE in read.text)
@@ -163,16 +175,16 @@ def test_what_people_typed_stays_text(reports: Mapping[str, Report]) -> None:
             assert {"script", "iframe", "object", "img", "link", "base", "form", "b"}.isdisjoint(found.tags)
             assert all(target.startswith("#") for target in found.links), found.links
             assert not [name for name in found.attributes if name.startswith("on")]
-        prose = re.sub(r"^(`{3,})\w*\n.*?^\1$", "", to_markdown(report), flags=re.MULTILINE | re.DOTALL)
+        prose = re.sub(r"^(`{3,})\w*\n.*?^\1$", "", text, flags=re.MULTILINE | re.DOTALL)
         assert not re.search("://|www[.]", prose), "GitHub makes links of addresses"
     assert seen >= 4
 
 
-@pytest.mark.parametrize("name", MAKERS)
-def test_links_of_a_page_arrive(reports: Mapping[str, Report], name: str) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_links_of_a_page_arrive(reports: Mapping[str, Report], forms: Mapping[str, tuple[str, str]], name: str) -> None:
     """Each number leads to its source; each chart has words for those who do not see it, and its figures as a table."""
     page = _Page()
-    page.feed(to_html(reports[name]))
+    page.feed(forms[name][0])
     assert {link[1:] for link in page.links} <= page.ids
     assert len(page.links) >= len(cited_in(reports[name]))
     charts = [b for s in reports[name].sections for b in s.blocks if isinstance(b, Chart)]
@@ -181,10 +193,10 @@ def test_links_of_a_page_arrive(reports: Mapping[str, Report], name: str) -> Non
     assert len(page.every_id) == len(page.ids)
 
 
-def test_tables_of_markdown_have_as_many_cells_as_columns(reports: Mapping[str, Report]) -> None:
+def test_tables_of_markdown_have_as_many_cells_as_columns(forms: Mapping[str, tuple[str, str]]) -> None:
     """A bar in a lead's industry opens no column."""
-    for report in reports.values():
-        blocks = re.findall(r"(?:^\|.*\n)+", to_markdown(report), flags=re.MULTILINE)
+    for _, text in forms.values():
+        blocks = re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)
         assert blocks
         for block in blocks:
             assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1, block
@@ -221,7 +233,10 @@ def test_goals_stand_as_the_rows_say(home: Home, reports: Mapping[str, Report]) 
     assert stands["A model runs in shadow mode"] == "met"
     assert stands["Full rollout"] == "met"
     assert stands["Automatic retraining runs"] == "not yet"
-    assert stands["Conversion lift"] == "not met"
+    test = next(t for t in _tables(reports["experiment"]) if t.title == "The planned test")
+    leads, old, new = (int(_value(row[1])) for row in test.rows[:3])
+    p_value = chi2_contingency([[old, leads - old], [new, leads - new]], correction=False).pvalue
+    assert stands["Conversion lift"] == ("met" if new / old - 1 >= 0.05 and p_value < 0.05 else "not met")
     with reader(home, lived_in.START + timedelta(days=10)) as early:
         then = {_text(row[1]): row for row in _tables(making.kpi(early))[0].rows}
     assert _text(then["Conversion lift"][4]) == "cannot be said yet"
@@ -276,6 +291,10 @@ def test_the_command_writes_what_the_ending_says(run: Callable[..., Result], tmp
     texts = [part["text"] for text in data["changed"] for part in text if isinstance(part, dict) and "source" in part]
     assert texts
     assert all(f"[{text}]" in printed.stdout and f">{text}<" in page for text in texts)
+    assert [source["number"] for source in data["sources"]] == list(range(1, len(data["sources"]) + 1))
+    assert {part["source"] for text in data["changed"] for part in text if isinstance(part, dict)} <= {
+        source["number"] for source in data["sources"] if source["sql"] or source["command"]
+    }
 
 
 def test_bad_calls_are_refused_in_sentences(run: Callable[..., Result]) -> None:

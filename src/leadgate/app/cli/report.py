@@ -18,21 +18,17 @@ if TYPE_CHECKING:
     from leadgate.views.reports.reading import Reader
     from leadgate.views.reports.report import Report
 
-_HELP = """Reports for people: what changed, what to do, and for every number the query or evidence that it comes from.
-
-    leadgate report weekly                      read it here, as Markdown
-
-    leadgate report monthly --out review.html   one page without scripts; print it as it is
-
-    leadgate report deployment --out v3.pdf     printed by Chromium, where it is installed
-
-    leadgate report experiment --rollout 3      an A/B test: interval over time, result, revenue
-
-    leadgate report postmortem                  why the last rollout came back, and what it cost
-
-    leadgate report kpi --json                  the plan's goals by month, as data
+_HELP = """Reports for people: what changed, what to do, and for every number where it comes from.
 
 They read and never decide: thresholds and marks are those of checks, gates and leadgate.yaml.
+
+\b
+leadgate report weekly                     read it here, as Markdown
+leadgate report monthly --out review.html  one page; any browser prints it
+leadgate report deployment --out v3.pdf    printed by Chromium, if it is here
+leadgate report experiment --rollout 3     an A/B test, and what it is worth
+leadgate report postmortem                 why the last rollout came back
+leadgate report kpi --json                 the plan's goals, as data
 """
 app = typer.Typer(help=_HELP, no_args_is_help=True)
 
@@ -194,7 +190,9 @@ def _give(
             step(f"writing {out}")
             write(report, out)
     if as_json:
-        print_json(report)
+        from leadgate.views.reports.data import to_data  # noqa: PLC0415
+
+        print_json(to_data(report))
     elif out is not None:
         console.print(f"Wrote {out}: {report.title}, {report.period}.", markup=False, soft_wrap=True)
     else:
