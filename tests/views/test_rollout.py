@@ -432,7 +432,8 @@ def test_who_may_only_look_is_offered_nothing(tmp_path: Path, database: str) -> 
         in_test(connection)
     rules = ProxyRules(header="x-user", scopes={"leo": ("read",)}, trusted=("127.0.0.1",))
     with shown(tmp_path, database, NOW, proxy=rules) as site:
-        page = site.page("/ui/rollout", **{"x-user": "leo"})
+        site.client.headers["x-user"] = "leo"
+        page = site.page("/ui/rollout")
     assert not [form for form in page.attributes("form") if str(form["action"]).startswith("/ui/act/")]
     assert "Your login does not allow: Evaluate now (scope operate), Approve (scope approve)" in page.text
 
