@@ -23,6 +23,9 @@ from leadgate.views.doors import Doors
 from leadgate.views.site import Site
 from leadgate.views.sources import Reader, Sources
 
+_IDLE_S = 60
+"""Longer than a worker keeps a connection that it does not use: else it would send into one that is being closed."""
+
 
 def show_pages(child: ChildPlan, plan: PagesPlan, url: str, clock: Callable[[], datetime]) -> None:
     """Answer what workers pass on, until SIGTERM."""
@@ -30,7 +33,14 @@ def show_pages(child: ChildPlan, plan: PagesPlan, url: str, clock: Callable[[], 
     reader = Reader(url)
     site = Site(sources_of(home, reader), doors_of(home, reader, with_keys=plan.with_keys, local=plan.local))
     config = uvicorn.Config(
-        site, lifespan="off", ws="none", log_config=None, access_log=False, server_header=False, proxy_headers=False
+        site,
+        lifespan="off",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=_IDLE_S,
     )
     with closing(reader), _listener(plan.socket) as listener:
         tell_ready(child.ready)

@@ -286,12 +286,17 @@ GROUP BY t.name, m.channel
 ORDER BY t.name, m.channel
 
 -- channel_states
-SELECT channel,
-       count(*) FILTER (WHERE state = 'waiting') AS waiting,
-       count(*) FILTER (WHERE state = 'dead') AS dead,
-       max(settled_at) FILTER (WHERE state = 'delivered') AS delivered_at,
-       (array_agg(last_error ORDER BY message_no DESC) FILTER (WHERE last_error IS NOT NULL))[1] AS last_error
-FROM leadgate.alert_messages
-WHERE model_name = %(model_name)s
-GROUP BY channel
-ORDER BY channel
+WITH kept AS (
+    SELECT channel,
+           count(*) FILTER (WHERE state = 'waiting') AS waiting,
+           count(*) FILTER (WHERE state = 'dead') AS dead,
+           max(settled_at) FILTER (WHERE state = 'delivered') AS delivered_at,
+           max(message_no) FILTER (WHERE last_error IS NOT NULL) AS failed_no
+    FROM leadgate.alert_messages
+    WHERE model_name = %(model_name)s
+    GROUP BY channel
+)
+SELECT kept.channel, kept.waiting, kept.dead, kept.delivered_at, m.last_error
+FROM kept
+LEFT JOIN leadgate.alert_messages m ON m.message_no = kept.failed_no
+ORDER BY kept.channel

@@ -21,10 +21,25 @@ SET ended_at = %(ended_at)s, result = 'failed', sentence = %(sentence)s
 WHERE model_name = %(model_name)s AND job = %(job)s AND ended_at IS NULL
 
 -- last_runs
-SELECT DISTINCT ON (job) job_run_id, job, started_at, started_by, ended_at, result, sentence, traceback
-FROM leadgate.job_runs
-WHERE model_name = %(model_name)s
-ORDER BY job, job_run_id DESC
+-- From job to job along the index: a job that runs each minute has a hundred thousand runs.
+WITH RECURSIVE jobs AS (
+    (SELECT job FROM leadgate.job_runs WHERE model_name = %(model_name)s ORDER BY job LIMIT 1)
+    UNION ALL
+    SELECT (
+        SELECT r.job FROM leadgate.job_runs r WHERE r.model_name = %(model_name)s AND r.job > jobs.job ORDER BY r.job LIMIT 1
+    )
+    FROM jobs
+    WHERE jobs.job IS NOT NULL
+)
+SELECT last.job_run_id, last.job, last.started_at, last.started_by, last.ended_at, last.result, last.sentence, last.traceback
+FROM jobs
+CROSS JOIN LATERAL (
+    SELECT r.*
+    FROM leadgate.job_runs r
+    WHERE r.model_name = %(model_name)s AND r.job = jobs.job
+    ORDER BY r.job_run_id DESC
+    LIMIT 1
+) AS last
 
 -- runs_of
 SELECT job_run_id, job, started_at, started_by, ended_at, result, sentence, traceback
@@ -34,18 +49,28 @@ ORDER BY job_run_id DESC
 LIMIT %(most)s
 
 -- failures
--- Of each job, since it last ended otherwise.
-WITH others AS MATERIALIZED (
-    SELECT job, coalesce(max(job_run_id) FILTER (WHERE result <> 'failed'), 0) AS last
-    FROM leadgate.job_runs
-    WHERE model_name = %(model_name)s
-    GROUP BY job
+-- Of each job, since it last ended otherwise; from job to job, as above.
+WITH RECURSIVE jobs AS (
+    (SELECT job FROM leadgate.job_runs WHERE model_name = %(model_name)s ORDER BY job LIMIT 1)
+    UNION ALL
+    SELECT (
+        SELECT r.job FROM leadgate.job_runs r WHERE r.model_name = %(model_name)s AND r.job > jobs.job ORDER BY r.job LIMIT 1
+    )
+    FROM jobs
+    WHERE jobs.job IS NOT NULL
 )
-SELECT r.job, count(*)
-FROM leadgate.job_runs r
-JOIN others o ON o.job = r.job AND r.job_run_id > o.last
-WHERE r.model_name = %(model_name)s AND r.result = 'failed'
-GROUP BY r.job
+SELECT jobs.job, failed.times
+FROM jobs
+CROSS JOIN LATERAL (
+    SELECT count(*) AS times
+    FROM leadgate.job_runs r
+    WHERE r.model_name = %(model_name)s AND r.job = jobs.job AND r.result = 'failed'
+      AND r.job_run_id > coalesce(
+          (SELECT o.job_run_id FROM leadgate.job_runs o
+           WHERE o.model_name = %(model_name)s AND o.job = jobs.job AND o.result <> 'failed'
+           ORDER BY o.job_run_id DESC LIMIT 1), 0)
+) AS failed
+WHERE failed.times > 0
 
 -- untold_failures
 -- How often a job failed since it last ended otherwise, and the last of these runs; nothing where people know.
