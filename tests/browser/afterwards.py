@@ -22,9 +22,9 @@ from leadgate.simulator.drift import Drift
 from leadgate.simulator.world import WorldState
 from leadgate.storage.postgres.ratings import Rating, add_rating
 
-DAYS, DRIFTING_DAYS = 36, 5
+DAYS, DRIFTING_DAYS = 30, 5
 """Until the challenger is well into its A/B test; until the other leads are most of a week's."""
-DRIFT = Drift(day=0, engagement=22, purchased=0.3)
+DRIFT = Drift(day=0, engagement=30, purchased=0.35)
 """A list was bought, and whoever is on it clicks a lot."""
 
 _FIRST_NUMBER = 900_000

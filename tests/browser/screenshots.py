@@ -6,13 +6,17 @@ pages are then looked at in a Chromium.
 
 import argparse
 import io
+import os
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 from afterwards import Afterwards
 from chromium import HOW_TO_GET_IT, chromium, find_chromium
 from PIL import Image
@@ -24,6 +28,7 @@ from leadgate.app.wire import open_home
 
 _LARGEST = 200_000
 """Bytes of a picture."""
+_PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,18 +46,19 @@ class Shot:
 
 
 HEALTHY = (
-    Shot(name="overview-healthy", path="/"),
+    Shot(name="overview-healthy", path="/", height=1600),
     Shot(name="answer-1-service", path="/", of="#card-system"),
     Shot(name="answer-2-model", path="/", of="#card-model"),
     Shot(name="answer-4-shares", path="/ui/rollout", of="#answering"),
     Shot(name="answer-5-gates", path="/ui/rollout", of="#gates"),
     Shot(name="answer-6-worth", path="/ui/rollout", of="#worth"),
+    Shot(name="answer-6-worth-known", path="/ui/rollout?rollout=1", of="#worth"),
     Shot(name="rollout", path="/ui/rollout", height=1300),
     Shot(name="rollout-phone", path="/ui/rollout", width=390, height=844),
     Shot(name="models", path="/ui/models"),
 )
 DRIFTING = (
-    Shot(name="overview-drifting", path="/", theme="dark"),
+    Shot(name="overview-drifting", path="/", theme="dark", height=1600),
     Shot(name="answer-3-drift", path="/", of="#card-drift"),
     Shot(name="drift", path="/ui/drift", height=1200),
     Shot(name="alerts", path="/ui/alerts"),
@@ -71,6 +77,7 @@ def main() -> None:
     path = find_chromium()
     if path is None:
         sys.exit(HOW_TO_GET_IT)
+    os.environ["LEADGATE_AUTHOR"] = "Ana (machine learning)"
     if not asked.as_it_is:
         play(asked.folder, 12_000, again=True)
     asked.images.mkdir(parents=True, exist_ok=True)
@@ -83,16 +90,37 @@ def main() -> None:
 
 
 def _take(after: Afterwards, chromium_path: str, shots: tuple[Shot, ...], images: Path) -> None:
-    """Serve the project at its time, and take pictures of its pages."""
+    """Serve the project at its time with a worker beside it, and take pictures of its pages."""
     after.check()
     shift = (after.now - datetime.now(UTC)) / timedelta(days=1)
     lead = _some_lead(after)
     settings = {"LEADGATE_CLOCK_SHIFT_DAYS": f"{shift:f}", "LEADGATE_ENVIRONMENT": "production"}
-    with Cli(after.home.folder).server(**settings) as client, chromium(chromium_path) as browser:
+    cli = Cli(after.home.folder)
+    with _worker(cli.folder, settings), cli.server(**settings) as client, chromium(chromium_path) as browser:
+        _wait_for_registry(client)
         for shot in shots:
             with _page(browser, shot) as page:
                 page.goto(f"{str(client.base_url).rstrip('/')}{shot.path.format(lead=lead)}", wait_until="networkidle")
                 _write(images / f"{shot.name}.png", _picture(page, shot))
+
+
+@contextmanager
+def _worker(folder: Path, settings: dict[str, str]) -> Iterator[None]:
+    """A real ``leadgate worker``."""
+    with (folder / "worker.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "leadgate", "worker"], cwd=folder, env={**os.environ, **settings}, stderr=log
+        )
+    yield
+    process.terminate()
+    process.wait(60)
+
+
+def _wait_for_registry(client: httpx.Client) -> None:
+    """Its first answer takes seconds, and pages do not wait for it."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while "The registry has not answered yet" in client.get("/ui/models").text and time.monotonic() < deadline:
+        time.sleep(0.5)
 
 
 @contextmanager
@@ -113,7 +141,7 @@ def _picture(page: Page, shot: Shot) -> bytes:
 
 def _write(file: Path, picture: bytes) -> None:
     """A page has few colours: a palette makes a third of it."""
-    Image.open(io.BytesIO(picture)).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(file, optimize=True)
+    Image.open(io.BytesIO(picture)).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(file, optimize=True)
     size = file.stat().st_size
     sys.stdout.write(f"{file}: {size / 1000:.0f} kB\n")
     if size > _LARGEST:
@@ -121,11 +149,11 @@ def _write(file: Path, picture: bytes) -> None:
 
 
 def _some_lead(after: Afterwards) -> str:
-    """One of the last with a high score."""
+    """One of the last whose score somebody may ask about."""
     with after.home.connection() as connection:
         row = connection.execute(
             "SELECT lead_id FROM leadgate.prediction_logs WHERE scored_at > %s AND priority = 'high' "
-            "ORDER BY predicted_score DESC LIMIT 1",
+            "ORDER BY abs(predicted_score - 0.83) LIMIT 1",
             [after.now - timedelta(days=1)],
         ).fetchone()
     assert row is not None

@@ -9,11 +9,12 @@ from leadgate.views.pages import PAGES
 
 pytest_plugins = ("dashboards",)
 
-STATES = ("empty", "fresh", "healthy", "drifting", "testing", "rolled back")
+STATES = ("empty", "healthy", "drifting", "rolled back")
+BETWEEN = (("fresh", "/"), ("fresh", "/ui/models"), ("testing", "/"), ("testing", "/ui/rollout"))
+"""Before the first lead, and in an A/B test: where that makes a difference."""
 
 
-@pytest.mark.parametrize("path", tuple(page.path for page in PAGES))
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize(("state", "path"), (*((state, page.path) for state in STATES for page in PAGES), *BETWEEN))
 def test_a_page_can_be_used_by_everybody(browser: Browser, show: Show, state: str, path: str) -> None:
     """On a desk in light and on a phone in the dark: it has its heading, keeps nobody out, and nothing goes wrong.
 
