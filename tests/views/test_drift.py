@@ -261,7 +261,7 @@ def fill(database: str, project: Project) -> None:
         for now in (NOW - 3 * DAY, NOW - 2 * DAY, NOW):
             check(connection, project, now)
         daily = project.model_copy(update={"monitoring": project.monitoring.model_copy(update={"window_days": 1})})
-        check(connection, daily, NOW)
+        check(connection, daily, NOW - timedelta(minutes=1))
 
 
 @pytest.fixture(scope="module")
@@ -367,6 +367,6 @@ def test_the_history_has_the_last_run_of_each_slot_and_no_other_window(site: Sho
 
         assert days(7, DAY) == [3 * DAY, 2 * DAY, timedelta(0)]
         assert days(7, 4 * DAY) == [timedelta(0)]
-        assert days(1, DAY) == [timedelta(0)]
+        assert days(1, DAY) == [timedelta(minutes=1)]
         runs = runs_by_length(connection, NAME, [1, 7, 28], since=NOW - 10 * DAY, now=NOW - DAY)
         assert [(run.checked_at, run.until - run.since) for run in runs] == [(NOW - 2 * DAY, 7 * DAY)]

@@ -219,7 +219,7 @@ def runs_by_length(
 ) -> list[LatestRun]:
     """The last run over each of these lengths of window since a time, the shortest first; one without any is left out.
 
-    ``since`` bounds the search for a length that no run has.
+    Of runs of the same microsecond, which a clock that stands still can make, one is seen.
     """
     values = {"model_name": model_name, "lengths_s": [d * 86_400 for d in days], "since": since, "now": now}
     rows = connection.execute(statement("checks", "runs_by_length"), values).fetchall()

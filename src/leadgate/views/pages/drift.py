@@ -5,10 +5,11 @@ window that the run judged, gathered as the run gathered it, and kept: the windo
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from threading import Lock
+from typing import Generic, TypeVar
 
 from leadgate.leads.baselines import Baseline, UnreadableBaselineError, baseline_from_bytes
 from leadgate.leads.profiles import Profile
@@ -17,6 +18,7 @@ from leadgate.monitoring.watch import profile_of
 from leadgate.storage.postgres.checks import (
     CheckResult,
     LatestRun,
+    PastFigures,
     figures_over_time,
     latest_run,
     results_of_run,
@@ -46,7 +48,8 @@ from leadgate.views.sources import Sources
 _DAYS = (1.0, 7.0, 28.0)
 _SEARCHED = timedelta(days=10)
 """How far back runs over the other windows are looked for: the weekly one is among them."""
-_KEPT = 12
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,13 +130,14 @@ def _shown(  # noqa: PLR0917  # private
     results: Sequence[CheckResult],
 ) -> Drift:
     version = _champion_at(connection, project.name, run)
-    sides = None if version is None else _SIDES.of(connection, project.name, version, run)
+    sides = None if version is None else _sides(connection, project.name, version, run)
     feature = _feature(ask, results)
     kept = {"days": f"{_length(run):g}"} if ask.text("days") else {}
     rows = feature_rows(results, feature, kept)
     segments, more = segment_rows(results)
     distribution = None if sides is None else scores_chart(*sides)
-    history = _scores_history(connection, project, run)
+    past = _past(connection, project.name, run, "score drift", "champion")
+    history = scores_history(past, project.monitoring.drift)
     return Drift(
         model_name=project.name,
         headline=headline_of(results, version),
@@ -160,17 +164,7 @@ def _detail(  # noqa: PLR0917  # private
     sides: tuple[Baseline, Profile] | None,
 ) -> Detail:
     row = next(row for row in rows if row.chosen)
-    span, every = span_of(_length(run))
-    past = figures_over_time(
-        connection,
-        project.name,
-        check="feature drift",
-        subject=row.name,
-        since=run.checked_at - span,
-        until=run.checked_at,
-        every=every,
-        days=_length(run),
-    )
+    past = _past(connection, project.name, run, "feature drift", row.name)
     return Detail(
         name=row.name,
         row=row,
@@ -180,21 +174,6 @@ def _detail(  # noqa: PLR0917  # private
         values=value_rows(row.name, results),
         history=feature_history(past, project.monitoring.drift, row.name),
     )
-
-
-def _scores_history(connection: Connection, project: Project, run: LatestRun) -> Chart | None:
-    span, every = span_of(_length(run))
-    past = figures_over_time(
-        connection,
-        project.name,
-        check="score drift",
-        subject="champion",
-        since=run.checked_at - span,
-        until=run.checked_at,
-        every=every,
-        days=_length(run),
-    )
-    return scores_history(past, project.monitoring.drift)
 
 
 def _feature(ask: Ask, results: Sequence[CheckResult]) -> str | None:
@@ -254,29 +233,10 @@ def _champion_at(connection: Connection, model_name: str, run: LatestRun) -> str
     return next((route.champion for route in routes if route.changed_at <= run.checked_at), None)
 
 
-class _Sides:
-    """What a run judged, training and now, kept for the runs that were looked at last."""
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, str], tuple[Baseline, Profile]] = OrderedDict()
-        self._lock = Lock()
-
-    def of(
-        self, connection: Connection, model_name: str, version: str, run: LatestRun
-    ) -> tuple[Baseline, Profile] | None:
-        """None where there is no baseline that this release reads, or no profile."""
-        key = (run.run_id, version)
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-        found = _read(connection, model_name, version, run)
-        if found is not None:
-            with self._lock:
-                self._kept[key] = found
-                while len(self._kept) > _KEPT:
-                    self._kept.popitem(last=False)
-        return found
+def _sides(connection: Connection, model_name: str, version: str, run: LatestRun) -> tuple[Baseline, Profile] | None:
+    """What a run judged, training and now; None where there is no baseline that this release reads, or no profile."""
+    key = (model_name, version, run.run_id)
+    return _SIDES.of(key, lambda: _read(connection, model_name, version, run))
 
 
 def _read(connection: Connection, model_name: str, version: str, run: LatestRun) -> tuple[Baseline, Profile] | None:
@@ -291,4 +251,46 @@ def _read(connection: Connection, model_name: str, version: str, run: LatestRun)
     return None if profile is None else (baseline, profile)
 
 
-_SIDES = _Sides()
+def _past(connection: Connection, model_name: str, run: LatestRun, check: str, subject: str) -> Sequence[PastFigures]:
+    """What the runs over the same window found of a subject, up to a run."""
+    span, every = span_of(_length(run))
+    return _PAST.of(
+        (model_name, run.run_id, check, subject),
+        lambda: figures_over_time(
+            connection,
+            model_name,
+            check=check,
+            subject=subject,
+            since=run.checked_at - span,
+            until=run.checked_at,
+            every=every,
+            days=_length(run),
+        ),
+    )
+
+
+class _Kept(Generic[T]):
+    """What was read for a run, which does not change, for those that were looked at last."""
+
+    def __init__(self, most: int) -> None:
+        self._kept: OrderedDict[Hashable, T] = OrderedDict()
+        self._most = most
+        self._lock = Lock()
+
+    def of(self, key: Hashable, read: Callable[[], T]) -> T:
+        """Kept, or read now; nothing is kept of nothing."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        found = read()
+        if found:
+            with self._lock:
+                self._kept[key] = found
+                while len(self._kept) > self._most:
+                    self._kept.popitem(last=False)
+        return found
+
+
+_SIDES: _Kept[tuple[Baseline, Profile] | None] = _Kept(12)
+_PAST: _Kept[Sequence[PastFigures]] = _Kept(200)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _MOST = 50
 """Versions in the list: the newest."""
 _ACTS = 500
-_LIVE = timedelta(days=7)
+_LIVE = timedelta(days=3)
 """How far before the end of its time on the route a version's last live figures are looked for."""
 _KEPT = 100
 

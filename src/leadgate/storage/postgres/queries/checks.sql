@@ -129,42 +129,92 @@ ORDER BY checked_at DESC
 LIMIT 1
 
 -- history_of_checks
--- A value for each slot of time: the last one in it.
-SELECT DISTINCT ON (check_name, subject, slot)
-       check_name, subject, date_bin(%(every)s, checked_at, %(since)s) AS slot, value, threshold, severity
-FROM leadgate.check_results
-WHERE model_name = %(model_name)s AND checked_at > %(since)s AND checked_at <= %(until)s
-      AND check_name = ANY(%(checks)s)
-      AND abs(extract(epoch FROM window_until - window_since) - %(length_s)s) < 1
-ORDER BY check_name, subject, slot, checked_at DESC
+-- The last run in each slot of time, found by the index; then the results of those runs alone.
+WITH shown AS MATERIALIZED (
+    SELECT slots.slot, found.run_id
+    FROM generate_series(%(since)s::timestamptz, %(until)s::timestamptz, %(every)s::interval) AS slots (slot)
+    CROSS JOIN LATERAL (
+        SELECT run_id
+        FROM leadgate.check_results
+        WHERE model_name = %(model_name)s AND checked_at > slots.slot AND checked_at <= slots.slot + %(every)s
+              AND checked_at <= %(until)s
+              AND abs(extract(epoch FROM window_until - window_since) - %(length_s)s) < 1
+        ORDER BY checked_at DESC
+        LIMIT 1
+    ) AS found
+)
+SELECT found.check_name, found.subject, shown.slot, found.value, found.threshold, found.severity
+FROM shown
+CROSS JOIN LATERAL (
+    SELECT check_name, subject, value, threshold, severity
+    FROM leadgate.check_results
+    WHERE run_id = shown.run_id AND check_name = ANY(%(checks)s)
+    OFFSET 0
+) AS found
+ORDER BY found.check_name, found.subject, shown.slot
 
 -- runs_by_length
--- The last run over each of these lengths of window since a time.
-SELECT found.run_id, found.checked_at, found.window_since, found.window_until
-FROM unnest(%(lengths_s)s::double precision[]) AS lengths (length_s)
-CROSS JOIN LATERAL (
-    SELECT run_id::text, checked_at, window_since, window_until
-    FROM leadgate.check_results
-    WHERE model_name = %(model_name)s AND checked_at > %(since)s AND checked_at <= %(now)s
-          AND abs(extract(epoch FROM window_until - window_since) - lengths.length_s) < 1
-    ORDER BY checked_at DESC
-    LIMIT 1
-) AS found
-ORDER BY lengths.length_s
+-- From run to run, each a step over the index, and of those the last one over each length of window.
+WITH RECURSIVE runs AS (
+    (
+        SELECT run_id, checked_at, window_since, window_until
+        FROM leadgate.check_results
+        WHERE model_name = %(model_name)s AND checked_at > %(since)s AND checked_at <= %(now)s
+        ORDER BY checked_at DESC
+        LIMIT 1
+    )
+    UNION ALL
+    SELECT before.run_id, before.checked_at, before.window_since, before.window_until
+    FROM runs
+    CROSS JOIN LATERAL (
+        SELECT run_id, checked_at, window_since, window_until
+        FROM leadgate.check_results
+        WHERE model_name = %(model_name)s AND checked_at > %(since)s AND checked_at < runs.checked_at
+        ORDER BY checked_at DESC
+        LIMIT 1
+    ) AS before
+)
+SELECT DISTINCT ON (lengths.length_s) run_id::text, checked_at, window_since, window_until
+FROM runs
+JOIN unnest(%(lengths_s)s::double precision[]) AS lengths (length_s)
+    ON abs(extract(epoch FROM window_until - window_since) - lengths.length_s) < 1
+ORDER BY lengths.length_s, checked_at DESC
 
 -- figures_over_time
--- The last result in each slot of time; a slot is a few steps over the index.
+-- From run to run as above; of those over this length of window the last one in each slot of time, and its results.
+WITH RECURSIVE runs AS (
+    (
+        SELECT run_id, checked_at, window_since, window_until
+        FROM leadgate.check_results
+        WHERE model_name = %(model_name)s AND checked_at > %(since)s AND checked_at <= %(until)s
+        ORDER BY checked_at DESC
+        LIMIT 1
+    )
+    UNION ALL
+    SELECT before.run_id, before.checked_at, before.window_since, before.window_until
+    FROM runs
+    CROSS JOIN LATERAL (
+        SELECT run_id, checked_at, window_since, window_until
+        FROM leadgate.check_results
+        WHERE model_name = %(model_name)s AND checked_at > %(since)s AND checked_at < runs.checked_at
+        ORDER BY checked_at DESC
+        LIMIT 1
+    ) AS before
+),
+shown AS MATERIALIZED (
+    SELECT DISTINCT ON (slot) run_id
+    FROM runs
+    CROSS JOIN date_bin(%(every)s, checked_at - interval '1 microsecond', %(since)s) AS slots (slot)
+    WHERE abs(extract(epoch FROM window_until - window_since) - %(length_s)s) < 1
+    ORDER BY slot, checked_at DESC
+)
 SELECT found.checked_at, found.value, found.threshold, found.severity, found.details
-FROM generate_series(%(since)s::timestamptz, %(until)s::timestamptz, %(every)s::interval) AS slots (slot)
+FROM shown
 CROSS JOIN LATERAL (
     SELECT checked_at, value, threshold, severity, details
     FROM leadgate.check_results
-    WHERE model_name = %(model_name)s
-          AND checked_at > slots.slot AND checked_at <= least(slots.slot + %(every)s, %(until)s)
-          AND check_name = %(check)s AND subject = %(subject)s
-          AND abs(extract(epoch FROM window_until - window_since) - %(length_s)s) < 1
-    ORDER BY checked_at DESC
-    LIMIT 1
+    WHERE run_id = shown.run_id AND check_name = %(check)s AND subject = %(subject)s
+    OFFSET 0
 ) AS found
 ORDER BY found.checked_at
 
