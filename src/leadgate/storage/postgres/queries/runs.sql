@@ -62,15 +62,15 @@ WITH RECURSIVE jobs AS (
 SELECT jobs.job, failed.times
 FROM jobs
 CROSS JOIN LATERAL (
-    SELECT count(*) AS times
+    SELECT count(*) FILTER (WHERE r.result = 'failed') AS times
     FROM leadgate.job_runs r
-    WHERE r.model_name = %(model_name)s AND r.job = jobs.job AND r.result = 'failed'
+    WHERE r.model_name = %(model_name)s AND r.job = jobs.job
       AND r.job_run_id > coalesce(
           (SELECT o.job_run_id FROM leadgate.job_runs o
            WHERE o.model_name = %(model_name)s AND o.job = jobs.job AND o.result <> 'failed'
            ORDER BY o.job_run_id DESC LIMIT 1), 0)
 ) AS failed
-WHERE failed.times > 0
+WHERE jobs.job IS NOT NULL AND failed.times > 0
 
 -- untold_failures
 -- How often a job failed since it last ended otherwise, and the last of these runs; nothing where people know.
