@@ -252,7 +252,7 @@ def _slowest(times: list[tuple[str, Any, float]], most: int = 5) -> list[tuple[t
 def _plan(url: str, executed: tuple[str, Any], took: float) -> str:
     query, params = executed
     with psycopg.connect(url) as connection:
-        lines = connection.execute("EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) " + query, params).fetchall()  # type: ignore[arg-type]
+        lines = connection.execute("EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) " + query, params).fetchall()
     head = " ".join(query.split())[:100]
     return "\n".join([f"\n`{head}...`: {took:.1f} ms\n\n```", *(line[0] for line in lines[:40]), "```"])
 

@@ -8,7 +8,7 @@ import pytest
 
 from leadgate.leads.project import Project, parse_project
 from leadgate.storage.postgres.checks import CheckResult, LatestRun, PastValue
-from leadgate.storage.postgres.measurements import ServiceUse
+from leadgate.storage.postgres.measurements import ServiceLoad
 from leadgate.views.freshness import Freshness, freshness_of
 from leadgate.views.health import Look, Row, cards_of, standing_of
 from shown import PROJECT
@@ -43,26 +43,15 @@ def result(check: str, severity: str = "green", subject: str = "", **known: Any)
     return CheckResult(**{**usual, "check_name": check, "severity": severity, "subject": subject, **known})
 
 
-def look(*results: CheckResult, history: Sequence[PastValue] = (), use: ServiceUse | None = None) -> Look:
+def look(*results: CheckResult, history: Sequence[PastValue] = (), use: ServiceLoad | None = None) -> Look:
     """A run with these results."""
     return Look(run=RUN, results=results, history=tuple(history), use=use)
 
 
-def service_use_of(**known: Any) -> ServiceUse:
+def load_of(**known: Any) -> ServiceLoad:
     """What workers did in a day."""
-    usual: dict[str, Any] = {
-        "since": NOW - timedelta(days=1),
-        "until": NOW,
-        "failures": 0,
-        "peak_memory_bytes": 1,
-        "edges": (),
-        "latencies": {},
-        "answers_by_variant": {},
-        "failures_by_variant": {},
-        "shadow_asked": 0,
-        "shadow_failed": 0,
-    }
-    return ServiceUse(**{**usual, **known})
+    usual: dict[str, Any] = {"since": NOW - timedelta(days=1), "until": NOW}
+    return ServiceLoad(**{**usual, **known})
 
 
 def project(**monitoring: Any) -> Project:
@@ -170,9 +159,9 @@ def test_more_errors_than_a_challenger_may_have_ask_for_a_look() -> None:
 
 def test_throughput_is_what_all_workers_could_answer() -> None:
     """Two workers, each busy 1.6 ms a request: 2 / 0.0016 s = 1,250 requests a second."""
-    use = service_use_of(requests=1_000, busy_s=1.6, workers=2.0)
+    use = load_of(requests=1_000, busy_s=1.6, workers=2.0)
     assert (row(look(use=use), "Throughput").value, row(look(use=use), "Throughput").mark) == ("≥ 1,250 req/s", "green")
-    idle = service_use_of(requests=1_000, busy_s=4.0, workers=2.0)
+    idle = load_of(requests=1_000, busy_s=4.0, workers=2.0)
     assert row(look(use=idle), "Throughput").mark == "unknown"  # it may only have had nothing to do
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 from leadgate.leads.monitoring_rules import MonitoringRules
 from leadgate.leads.project import Project
 from leadgate.storage.postgres.checks import CheckResult, LatestRun, PastValue
-from leadgate.storage.postgres.measurements import ServiceUse
+from leadgate.storage.postgres.measurements import ServiceLoad
 from leadgate.views.freshness import Freshness
 from leadgate.views.wording import NONE, count, number, percent
 
@@ -83,7 +83,7 @@ class Look:
     """None where no check has run."""
     results: tuple[CheckResult, ...] = ()
     history: tuple[PastValue, ...] = ()
-    use: ServiceUse | None = None
+    use: ServiceLoad | None = None
     """Of the last day; None where no worker reported."""
 
     def of(self, check: str, subject: str | None = None) -> list[CheckResult]:
@@ -207,7 +207,7 @@ def _error_rate(look: Look, project: Project) -> Row:
     return found
 
 
-def _throughput(use: ServiceUse | None, asked: float | None) -> Row:
+def _throughput(use: ServiceLoad | None, asked: float | None) -> Row:
     """What the workers could answer, from what their answers cost (the service demand law)."""
     target = "not asked" if asked is None else f"> {count(asked)} req/s capacity"
     if use is None or use.busy_s <= 0 or not use.requests:

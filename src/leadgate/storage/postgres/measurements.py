@@ -70,6 +70,29 @@ class ServiceUse:
     """Of these, the ones that failed or were too slow."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class ServiceLoad:
+    """How much all workers had to do in a span."""
+
+    since: datetime
+    until: datetime
+    requests: int
+    busy_s: float
+    """Processor time."""
+    workers: float
+    """At a time, on average."""
+
+
+def service_load(connection: Connection, *, model_name: str, since: datetime, until: datetime) -> ServiceLoad | None:
+    """The sums of what was measured of a model's service between two times; None where nothing was."""
+    span = {"model_name": model_name, "since": since, "until": until}
+    row = connection.execute(statement("measurements", "service_load"), span).fetchone()
+    if row is None or row[0] is None:
+        return None
+    workers = max(1.0, float(row[4]) / max(1.0, (row[1] - row[0]).total_seconds()))
+    return ServiceLoad(since=row[0], until=row[1], requests=row[2], busy_s=row[3], workers=workers)
+
+
 def add_measurement(connection: Connection, measurement: Measurement) -> None:
     """Write a span down; the same again adds nothing."""
     values = {

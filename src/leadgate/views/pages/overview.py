@@ -8,7 +8,7 @@ from leadgate.leads.project import Project
 from leadgate.storage.postgres.alerts import AlertRow, alerts_of
 from leadgate.storage.postgres.checks import PastValue, history_of_checks, latest_run, results_of_run
 from leadgate.storage.postgres.connection import Connection
-from leadgate.storage.postgres.measurements import ServiceUse, service_use
+from leadgate.storage.postgres.measurements import ServiceLoad, service_load
 from leadgate.storage.postgres.routes import present_route
 from leadgate.views.asking import Ask
 from leadgate.views.freshness import Freshness, freshness_of
@@ -60,7 +60,7 @@ def _look(connection: Connection, project: Project, ask: Ask) -> Look:
     run = latest_run(connection, project.name, now=ask.now, days=days)
     results = results_of_run(connection, run.run_id) if run else []
     history: list[PastValue] = []
-    use: ServiceUse | None = None
+    use: ServiceLoad | None = None
     if run is not None:
         length = (run.until - run.since) / timedelta(days=1)
         since = run.checked_at - _SPARK
@@ -68,5 +68,5 @@ def _look(connection: Connection, project: Project, ask: Ask) -> Look:
             connection, project.name, CHECKS, since=since, until=run.checked_at, every=_SLOT, days=length
         )
         recent = ask.now - timedelta(hours=project.monitoring.recent_hours)
-        use = service_use(connection, model_name=project.name, since=recent, until=ask.now)
+        use = service_load(connection, model_name=project.name, since=recent, until=ask.now)
     return Look(run=run, results=tuple(results), history=tuple(history), use=use)

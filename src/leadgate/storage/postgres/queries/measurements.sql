@@ -7,6 +7,12 @@ VALUES
      %(latencies)s, %(answers_by_variant)s, %(failures_by_variant)s, %(shadow_asked)s, %(shadow_failed)s)
 ON CONFLICT DO NOTHING
 
+-- service_load
+-- What service_use says of requests and time, without looking into the counts of each minute.
+SELECT min(since), max(until), sum(requests)::bigint, sum(busy_s), sum(extract(epoch FROM until - since))
+FROM leadgate.service_measurements
+WHERE model_name = %(model_name)s AND until > %(since)s AND until <= %(until)s
+
 -- service_use
 SELECT min(since), max(until), sum(requests)::bigint, sum(failures)::bigint, sum(busy_s), max(peak_memory_bytes),
        sum(extract(epoch FROM until - since)), sum(shadow_asked)::bigint, sum(shadow_failed)::bigint
