@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from psycopg import IsolationLevel
+
 from leadgate.app.wire import Home
 from leadgate.errors import RefusedError
 from leadgate.views.reports.markdown import to_markdown
@@ -27,6 +29,8 @@ def reader(home: Home, until: datetime | None) -> Iterator[Reader]:
     if until is not None and until > now:
         raise RefusedError(f"--until {until:%Y-%m-%d %H:%M} UTC lies in the future; nothing is known of it yet.")
     with home.connection() as connection:
+        connection.read_only = True
+        connection.isolation_level = IsolationLevel.REPEATABLE_READ  # all numbers are of one moment
         yield Reader(
             connection=connection,
             project=home.project,

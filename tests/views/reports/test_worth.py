@@ -6,18 +6,18 @@ from math import isclose
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from leadgate.leads.schema import Feature, FeatureType, LeadSchema
-from leadgate.views.reports.experiment import incremental
 from leadgate.views.reports.facts import RolloutFacts
 from leadgate.views.reports.money import Paid, increment
 from leadgate.views.reports.postmortem import PostMortemFacts, lost
 from leadgate.views.reports.report import Known, Source
 from leadgate.views.reports.rule import contest, learn
+from leadgate.views.reports.worth import incremental
 
 SCHEMA = LeadSchema(
     id="lead_id",
@@ -53,6 +53,7 @@ def test_the_increment_is_that_of_hand_calculation() -> None:
 AMOUNTS = st.lists(st.floats(0, 1e6), min_size=3, max_size=40)
 
 
+@settings(max_examples=40)
 @given(AMOUNTS, AMOUNTS)
 def test_the_increment_is_that_of_welch(a: list[float], b: list[float]) -> None:
     """What scipy gives for Welch's test on the amounts themselves."""

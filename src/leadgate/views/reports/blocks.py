@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from leadgate.stats.proportions import wilson
-from leadgate.views.reports.facts import RuleFacts, VersionFacts
+from leadgate.views.reports.facts import RuleFacts
 from leadgate.views.reports.phrases import (
     COUNT,
     DAYS,
@@ -22,12 +22,10 @@ from leadgate.views.reports.phrases import (
     with_interval,
     words,
 )
-from leadgate.views.reports.report import Block, Chart, Cited, Code, Known, Series, Table, Text
+from leadgate.views.reports.report import Block, Chart, Code, Known, Series, Table, Text
 from leadgate.views.reports.rule import EXPLAINED
 
 _WILSON = "Wilson's 95 % interval of a share, from conversions and leads"
-_MOST_FEATURES = 20
-"""In a chart of importance."""
 
 
 def timeline(steps: Known) -> Table:
@@ -96,88 +94,6 @@ def acts(known: Known, most: int = 40) -> Table:
     return table("Entries of the audit log", "no.|at (UTC)|who|act|on what", rows, numeric="r")
 
 
-def lineage(version: VersionFacts) -> Table:
-    """What a version is made of, and by whom."""
-    known, tags = version.known, ("version", "tags")
-    facts: list[tuple[str, Cited | str]] = [
-        ("model", known.quote("card", "model", "kind")),
-        ("snapshot of leads", known.number("card", "snapshot_version", form="{}")),
-        ("its digest", known.quote("card", "snapshot_digest")),
-        ("feature set, digest", known.quote(*tags, "feature_set_hash")),
-        ("model, digest", known.quote("card", "model_digest")),
-        ("Git commit", known.quote(*tags, "git_commit")),
-        ("lock file, digest", known.quote(*tags, "lock_digest")),
-        ("trained by", known.quote("card", "provenance", "author")),
-        ("trained at", known.quote("card", "trained_at")),
-        ("leads trained on", known.number("card", "training_leads")),
-        ("leads held out", known.number("card", "holdout_leads")),
-        ("scored by", known.quote(*tags, "scorer")),
-    ]
-    settings = known.get("card", "model", "hyperparameters") or {}
-    facts += [(f"setting {name}", known.quote("card", "model", "hyperparameters", name)) for name in settings]
-    return table(f"Version {version.number}", "what|value", facts)
-
-
-def holdout(version: VersionFacts) -> Table:
-    """The figures of a version's hold-out."""
-    known, at = version.known, ("card", "evaluation", "overall")
-
-    def figure(name: str) -> Text:
-        return with_interval(known, (*at, name), (*at, f"{name}_interval"), FIGURE)
-
-    rows: list[Row] = [
-        ("AUC (95 %)", figure("auc")),
-        (said("precision above ", known.number(*at, "threshold", form="{:g}")), figure("precision")),
-        ("recall", figure("recall")),
-        ("calibration error", known.number(*at, "calibration_error", form=FIGURE)),
-        ("Brier score", known.number(*at, "brier", form="{:.4f}")),
-        ("converted", known.number(*at, "base_rate", form=SHARE)),
-        ("leads", known.number(*at, "leads")),
-    ]
-    return table(f"Version {version.number} on the leads that it was not trained on", "figure|value", rows, " r")
-
-
-def importance(version: VersionFacts) -> Chart | None:
-    """Which features a version leans on; None where it does not say."""
-    known, names = version.known, version.ranked_features[:_MOST_FEATURES]
-    if not names:
-        return None
-    weights = known.get("importance") or {}
-    rows = [(name, known.number("importance", name, form="{:.4f}")) for name in names]
-    return Chart(
-        title=f"Feature importance of version {version.number}",
-        alt=f"Bars of how much AUC version {version.number} loses without each feature; {names[0]} matters most.",
-        kind="bars",
-        x="AUC lost when the feature's values are shuffled",
-        y="",
-        series=(Series(name="importance", x=tuple(range(len(names))), y=tuple(weights[n] for n in names)),),
-        labels=tuple(names),
-        table=table(f"Features of version {version.number} by importance", "feature|AUC lost without it", rows, " r"),
-    )
-
-
-def holdout_calibration(version: VersionFacts) -> Chart:
-    """Predicted against actual conversion on the hold-out."""
-    known, at = version.known, ("card", "evaluation", "calibration")
-    bins = known.get(*at) or []
-    rows = [
-        (
-            said(known.number(*at, i, "low", form=FIGURE), " to ", known.number(*at, i, "high", form=FIGURE)),
-            known.number(*at, i, "leads"),
-            known.number(*at, i, "mean_score", form=SHARE),
-            with_interval(known, (*at, i, "rate"), (*at, i, "interval"), SHARE),
-        )
-        for i in range(len(bins))
-    ]
-    return _calibration(
-        f"Calibration of version {version.number} on its hold-out",
-        [b["mean_score"] for b in bins],
-        [b["rate"] for b in bins],
-        [(b["interval"]["low"], b["interval"]["high"]) for b in bins],
-        rows,
-    )
-
-
 def calibration(known: Known) -> Chart:
     """Predicted against actual conversion of the matured leads."""
     intervals = [wilson(row["conversions"], row["leads"]) for row in known.rows]
@@ -197,7 +113,7 @@ def calibration(known: Known) -> Chart:
         )
         for i in range(len(known.rows))
     ]
-    return _calibration(
+    return calibration_chart(
         "Calibration on matured leads",
         [row["mean_score"] for row in known.rows],
         [row["rate"] for row in known.rows],
@@ -206,13 +122,14 @@ def calibration(known: Known) -> Chart:
     )
 
 
-def _calibration(
+def calibration_chart(
     title: str,
     predicted: Sequence[float],
     came: Sequence[float],
     intervals: Sequence[tuple[float, float]],
     rows: Sequence[Row],
 ) -> Chart:
+    """Points of what was predicted and what came; ``rows`` are those of its table."""
     inside = sum(low <= p <= high for p, (low, high) in zip(predicted, intervals, strict=True))
     series = Series(
         name="share converted, with 95 % interval",
@@ -231,28 +148,6 @@ def _calibration(
         series=(series,),
         percent=True,
         table=table(title, "score|leads|predicted|converted (95 %)", rows, "rrrr"),
-    )
-
-
-def holdout_segments(version: VersionFacts) -> Table:
-    """The figures of each segment of the hold-out."""
-    known, at = version.known, ("card", "evaluation", "segments")
-
-    def auc(i: int) -> Text:
-        return with_interval(known, (*at, i, "scores", "auc"), (*at, i, "scores", "auc_interval"), FIGURE)
-
-    rows = [
-        (
-            known.quote(*at, i, "segment"),
-            known.quote(*at, i, "value"),
-            known.number(*at, i, "scores", "leads"),
-            known.number(*at, i, "scores", "base_rate", form=SHARE),
-            auc(i),
-        )
-        for i in range(len(known.get(*at) or ()))
-    ]
-    return table(
-        f"Segments of version {version.number}'s hold-out", "feature|value|leads|converted|AUC (95 %)", rows, "  rrr"
     )
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from leadgate.views.reports import blocks
+from leadgate.views.reports import blocks, sheet
 from leadgate.views.reports.facts import RolloutFacts, VersionFacts
 from leadgate.views.reports.phrases import (
     FIGURE,
@@ -63,9 +63,9 @@ def deployment_report(found: Deployment) -> Report:
                 ("Lineage", _lineage(found)),
                 ("Hold-out", _holdout(found)),
                 ("Comparison with the former champion", _comparison(found)),
-                ("Calibration", (blocks.holdout_calibration(found.facts),) if found.facts else ()),
+                ("Calibration", (sheet.holdout_calibration(found.facts),) if found.facts else ()),
                 ("Feature importance", _importance(found)),
-                ("Segments", (blocks.holdout_segments(found.facts),) if found.facts else ()),
+                ("Segments", (sheet.holdout_segments(found.facts),) if found.facts else ()),
                 ("What to watch", _watch(found)),
             )
             if parts
@@ -201,11 +201,11 @@ def _followed(row: object) -> str:
 
 
 def _lineage(found: Deployment) -> tuple[Block, ...]:
-    return (blocks.lineage(found.facts),) if found.facts else ()
+    return (sheet.lineage(found.facts),) if found.facts else ()
 
 
 def _holdout(found: Deployment) -> tuple[Block, ...]:
-    return (blocks.holdout(found.facts),) if found.facts else ()
+    return (sheet.holdout(found.facts),) if found.facts else ()
 
 
 def _comparison(found: Deployment) -> tuple[Block, ...]:
@@ -249,7 +249,7 @@ def _same_matured(known: Known, rollout: RolloutFacts) -> Table:
 
 
 def _importance(found: Deployment) -> tuple[Block, ...]:
-    chart = blocks.importance(found.facts) if found.facts else None
+    chart = sheet.importance(found.facts) if found.facts else None
     return (chart,) if chart else ()
 
 

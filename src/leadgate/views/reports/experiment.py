@@ -5,18 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from leadgate.views.reports import blocks
+from leadgate.views.reports import blocks, looks, worth
 from leadgate.views.reports.facts import RolloutFacts
-from leadgate.views.reports.money import WELCH, Increment, Paid, increment, paid
 from leadgate.views.reports.phrases import (
-    COUNT,
     DAYS,
     FIGURE,
     SHARE,
-    SIGNED_MONEY,
     SIGNED_SHARE,
-    Row,
-    computed_interval,
     day,
     in_interval,
     joined,
@@ -25,10 +20,9 @@ from leadgate.views.reports.phrases import (
     with_interval,
     words,
 )
-from leadgate.views.reports.report import Block, Chart, Cited, Code, Known, Mark, Report, Section, Series, Text
+from leadgate.views.reports.report import Block, Cited, Code, Known, Mark, Report, Section, Text
 
 _TRIAL = (0, "evidence", "experiment")
-_POINTS = "{:+.2%}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,33 +51,19 @@ def experiment_report(found: Experiment) -> Report:
         period=f"rollout {rollout.number}, {day(first)} to {day(found.looks.rows[-1]['gathered_at'])}",
         versions=(rollout.champion, rollout.challenger),
         made_at=found.now,
-        changed=(_verdict(found), _worth(found)),
+        changed=(_verdict(found), worth.in_short(found.sides, found.rollout)),
         actions=_actions(found),
         sections=(
             Section(title="Design", blocks=_design(found)),
             Section(title="Were the sides split and told alike?", blocks=_fair(found)),
-            Section(title="The interval over time", blocks=(_band(found.looks), _harm(found.looks))),
+            Section(title="The interval over time", blocks=(looks.band(found.looks), looks.harm(found.looks))),
             Section(title="Result at the planned size", blocks=_result(found)),
             Section(title="Deal size and days to close", blocks=_margins(found)),
             Section(title="Segments", blocks=_segments(found)),
-            Section(title="Incremental revenue", blocks=_revenue(found)),
+            Section(title="Incremental revenue", blocks=worth.revenue(found.sides, found.rollout)),
             Section(title="All gates of the last evaluation", blocks=(blocks.gates(found.last, "Gates"),)),
         ),
     )
-
-
-def side_of(sides: Known, stage: str, version: str) -> int | None:
-    """The row of a stage's side; None where no lead is of it."""
-    places = [i for i, r in enumerate(sides.rows) if r["stage"] == stage and r["model_version"] == version]
-    return places[0] if places else None
-
-
-def incremental(sides: Known, rollout: RolloutFacts) -> tuple[Increment, Paid] | None:
-    """What the challenger's leads of the A/B test brought in beyond the champion's, each; None before there are any."""
-    places = [side_of(sides, "ab_test", version) for version in (rollout.champion, rollout.challenger)]
-    control, treatment = (paid(None if i is None else sides.rows[i]) for i in places)
-    found = increment(control, treatment)
-    return None if found is None else (found, treatment)
 
 
 def _trial(found: Experiment) -> Mapping[str, Any]:
@@ -121,22 +101,6 @@ def _verdict(found: Experiment) -> Text:
         asked,
         ".",
     )
-
-
-def _worth(found: Experiment) -> Text:
-    """What it is worth, never without its interval."""
-    known = incremental(found.sides, found.rollout)
-    if known is None:
-        return ("What it is worth cannot be said yet: a side has fewer than two matured leads.",)
-    each, side = known
-    together = computed_interval(found.sides, each.times(side.leads), f"{WELCH}, times its matured leads", SIGNED_MONEY)
-    return said("Revenue of the leads that it answered, beyond the champion's: ", together, "; ", _sure(each))
-
-
-def _sure(found: Increment) -> str:
-    if found.low > 0:
-        return "surely more."
-    return "surely less." if found.high < 0 else "the interval holds 0, so it may be nothing."
 
 
 def _actions(found: Experiment) -> tuple[Text, ...]:
@@ -236,83 +200,6 @@ def _fair(found: Experiment) -> tuple[Block, ...]:
     )
 
 
-def _band(looks: Known) -> Chart:
-    """The difference of the rates with the confidence sequence, day by day."""
-    seen = [(i, row) for i, row in enumerate(looks.rows) if row["low"] is not None]
-    rows = [
-        (
-            looks.quote(i, "gathered_at", form="{:%Y-%m-%d}"),
-            looks.number(i, "evidence_id", form="{}"),
-            looks.number(i, "control_matured", form=COUNT),
-            looks.number(i, "treatment_matured", form=COUNT),
-            with_interval(looks, (i, "difference"), (i,), _POINTS),
-            looks.number(i, "harm", form="{:.1f}"),
-            looks.number(i, "harm_threshold", form="{:.1f}"),
-        )
-        for i, _ in enumerate(looks.rows)
-    ]
-    columns = "day|evidence|control, matured|treatment, matured|difference|evidence of harm|its boundary"
-    series = Series(
-        name="difference",
-        x=tuple(float(n) for n in range(len(seen))),
-        y=tuple(row["difference"] for _, row in seen),
-        low=tuple(row["low"] for _, row in seen),
-        high=tuple(row["high"] for _, row in seen),
-    )
-    return Chart(
-        title="Difference of the rates, challenger minus champion, with an interval that holds at every look",
-        alt=_band_alt([row for _, row in seen]),
-        kind="band",
-        x="",
-        y="difference",
-        series=(series,),
-        labels=tuple(day(row["gathered_at"]) for _, row in seen),
-        percent=True,
-        table=table("Day by day", columns, rows, " rrrrrr"),
-    )
-
-
-def _band_alt(seen: list[Mapping[str, Any]]) -> str:
-    if not seen:
-        return "No interval yet: too few leads have converted."
-    last = seen[-1]
-    side = "above 0" if last["low"] > 0 else "below 0" if last["high"] < 0 else "around 0"
-    return (
-        f"A line over {len(seen)} days with a band that narrows; at the end {last['difference']:+.2%}, from "
-        f"{last['low']:+.2%} to {last['high']:+.2%}, {side}."
-    )
-
-
-def _harm(looks: Known) -> Chart:
-    """The evidence of harm against the boundary that sends the challenger back."""
-    seen = [row for row in looks.rows if row["harm"] is not None]
-    x = tuple(float(n) for n in range(len(seen)))
-    crossed = any(row["harm"] >= row["harm_threshold"] for row in seen)
-    return Chart(
-        title="Evidence of harm; at the boundary the challenger goes back",
-        alt=f"The evidence of harm {'reached' if crossed else 'stayed below'} its boundary over {len(seen)} days.",
-        kind="line",
-        x="",
-        y="log likelihood ratio",
-        series=(
-            Series(name="evidence of harm", x=x, y=tuple(row["harm"] for row in seen)),
-            Series(name="boundary", x=x, y=tuple(row["harm_threshold"] for row in seen)),
-        ),
-        labels=tuple(day(row["gathered_at"]) for row in seen),
-        table=table(
-            "Where it ended",
-            "evidence of harm|boundary",
-            [_last_harm(looks)] if seen else [],
-            "rr",
-        ),
-    )
-
-
-def _last_harm(looks: Known) -> tuple[Any, Any]:
-    last = max(i for i, row in enumerate(looks.rows) if row["harm"] is not None)
-    return looks.number(last, "harm", form="{:.2f}"), looks.number(last, "harm_threshold", form="{:.2f}")
-
-
 def _result(found: Experiment) -> tuple[Block, ...]:
     if _trial(found)["test"] is None:
         return (_verdict(found),)
@@ -377,41 +264,3 @@ def _segments(found: Experiment) -> tuple[Block, ...]:
         said("The p-values are adjusted for the number of segments (Benjamini-Hochberg)."),
         table("Segments", columns, rows, " rrrrr"),
     )
-
-
-def _revenue(found: Experiment) -> tuple[Block, ...]:
-    known = incremental(found.sides, found.rollout)
-    money = blocks.paid_table(found.sides, found.rollout.champion)
-    if known is None:
-        return (_worth(found), money)
-    each, side = known
-    rows: list[Row] = [
-        ("a lead", computed_interval(found.sides, each.times(1), WELCH, "{:+,.2f}")),
-        ("1,000 leads", computed_interval(found.sides, each.times(1_000), f"{WELCH}, times 1,000", SIGNED_MONEY)),
-        (
-            said(
-                "the ",
-                found.sides.computed(side.leads, "its matured leads of the A/B test"),
-                " matured leads that it answered",
-            ),
-            computed_interval(found.sides, each.times(side.leads), f"{WELCH}, times its matured leads", SIGNED_MONEY),
-        ),
-    ]
-    return (
-        said(
-            "Computed for this report from the matured leads of the test as they are known now: ",
-            WELCH,
-            ". In the team's currency. ",
-            *_without_size(found.sides),
-        ),
-        table("Revenue beyond the champion's (95 %)", "for|increment", rows, " r"),
-        money,
-    )
-
-
-def _without_size(sides: Known) -> tuple[Any, ...]:
-    places = [i for i, row in enumerate(sides.rows) if row["without_size"]]
-    if not places:
-        return ("Every conversion has a deal size.",)
-    told = joined([said(sides.number(i, "without_size"), f" ({words(sides.rows[i]['stage'])})") for i in places])
-    return ("Conversions without a deal size count as 0: ", *told, ".")

@@ -7,7 +7,6 @@ from math import sqrt
 from typing import Literal
 
 from leadgate.stats.proportions import Z95
-from leadgate.views.reports.experiment import incremental
 from leadgate.views.reports.facts import RolloutFacts
 from leadgate.views.reports.health import health_blocks
 from leadgate.views.reports.money import WELCH
@@ -21,6 +20,7 @@ from leadgate.views.reports.phrases import (
     with_interval,
 )
 from leadgate.views.reports.report import Cited, Known, Mark, Part, Report, Section, Table, Text
+from leadgate.views.reports.worth import incremental
 
 MONTH = timedelta(days=30)
 Standing = Literal["met", "not met", "not yet", "cannot be said yet"]

@@ -93,6 +93,7 @@ def review(reader: Reader, cadence: Cadence, *, since: datetime | None = None) -
             routes=routes,
             settings=reader.settings(),
             leads=reader.leads(matured),
+            matured_since=matured,
             findings=reader.findings(begin),
             before=earlier.findings(begin - timedelta(days=_DAYS["monthly"])),
             capacity=_last_evidence(reader),

@@ -9,9 +9,9 @@ from leadgate.views.reports.wording import ACTIONS, CHANGED, MARK_SIGNS, clean, 
 Places = Mapping[Source, int]
 
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;", "@": "&#64;"}
-_MARKUP = re.compile(r"([\\`*_~\[\]$])")
+_MARKUP = re.compile(r"([\\`*_~\[\]$#])")
 _LINK = re.compile(r"(?i)(https?|ftp|mailto|xmpp):|\bwww\.")
-_BLOCK = re.compile(r"^(\d+)([.)])|^([#+=-])")
+_BLOCK = re.compile(r"^(\d+)([.)])|^([+=-])")
 
 
 def to_markdown(report: Report) -> str:
@@ -34,8 +34,8 @@ def to_markdown(report: Report) -> str:
 
 def escaped(text: str) -> str:
     """Text that no renderer takes for markup, on one line."""
-    safe = "".join(_ENTITIES.get(c, c) for c in spaced(text))
-    safe = _MARKUP.sub(r"\\\1", safe)
+    marked = _MARKUP.sub(r"\\\1", spaced(text))
+    safe = "".join(_ENTITIES.get(c, c) for c in marked)
     return _LINK.sub(lambda found: found.group(0).replace(":", "&#58;").replace(".", "&#46;"), safe)
 
 

@@ -6,10 +6,10 @@ from math import sqrt
 
 from leadgate.stats.proportions import Z95
 from leadgate.views.reports import blocks
-from leadgate.views.reports.experiment import side_of
 from leadgate.views.reports.facts import RolloutFacts
 from leadgate.views.reports.phrases import DAYS, MOMENT, computed_interval, said, words
 from leadgate.views.reports.report import Block, Code, Known, Report, Section, Text
+from leadgate.views.reports.worth import side_of
 
 _LIVE = ("canary", "ab_test")
 """Stages in which both versions answer, so that they can be compared."""

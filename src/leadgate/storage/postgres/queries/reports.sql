@@ -203,7 +203,7 @@ GROUP BY part
 ORDER BY part
 
 -- segments
--- Matured leads by the value of some features; the largest first.
+-- Matured leads by the value of some features; of each the twenty largest.
 WITH first AS (
     SELECT DISTINCT ON (lead_id) lead_id, scored_at, predicted_score, features
     FROM leadgate.prediction_logs
@@ -226,17 +226,23 @@ judged AS (
     WHERE f.scored_at + %(window)s <= %(until)s
           AND (o.outcome_at >= f.scored_at OR (o.lead_id IS NULL AND %(silence_is_loss)s))
 )
-SELECT feature,
-       coalesce(features ->> feature, '(missing)') AS value,
-       count(*) AS matured,
-       count(*) FILTER (WHERE won) AS conversions,
-       count(*) FILTER (WHERE won)::double precision / count(*) AS rate,
-       avg(score) AS mean_score,
-       avg(deal_size) FILTER (WHERE won) AS deal_size,
-       sum(deal_size) FILTER (WHERE won) AS revenue
-FROM judged, unnest(%(features)s::text[]) WITH ORDINALITY AS named (feature, place)
-GROUP BY place, feature, value
-ORDER BY place, matured DESC, value
+SELECT feature, value, matured, conversions, rate, mean_score, deal_size, revenue
+FROM (
+    SELECT place,
+           feature,
+           coalesce(features ->> feature, '(missing)') AS value,
+           count(*) AS matured,
+           count(*) FILTER (WHERE won) AS conversions,
+           count(*) FILTER (WHERE won)::double precision / count(*) AS rate,
+           avg(score) AS mean_score,
+           avg(deal_size) FILTER (WHERE won) AS deal_size,
+           sum(deal_size) FILTER (WHERE won) AS revenue,
+           row_number() OVER (PARTITION BY place ORDER BY count(*) DESC, coalesce(features ->> feature, '(missing)')) AS rank
+    FROM judged, unnest(%(features)s::text[]) WITH ORDINALITY AS named (feature, place)
+    GROUP BY place, feature, coalesce(features ->> feature, '(missing)')
+) AS ranked
+WHERE rank <= 20
+ORDER BY place, rank
 
 -- matured_features
 -- Matured leads as they were scored first, and whether they converted.
