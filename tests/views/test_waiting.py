@@ -56,6 +56,13 @@ def test_an_answer_is_kept_while_new_work_fails_and_the_failure_is_told() -> Non
     assert ask(patience, lambda: "new", fresh_s=-1) == Asked(value="new", trouble=None)
 
 
+def test_an_answer_that_is_due_anew_will_do_meanwhile(gate: Event) -> None:
+    """A live page that looks every ten seconds must not wait for the same list each time."""
+    patience = Patience(wait_s=30, again_s=3_600)
+    assert ask(patience, lambda: True, fresh_s=0).value is True
+    assert ask(patience, gate.wait, fresh_s=-1) == Asked(value=True, trouble=None)
+
+
 def test_what_fails_is_not_tried_again_at_every_look() -> None:
     """Ten people who look at a page must not knock at a broken door ten times."""
     patience, tries = Patience(wait_s=30, again_s=3_600), []

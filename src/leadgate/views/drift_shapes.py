@@ -18,7 +18,7 @@ Counts = npt.NDArray[np.int64]
 
 _BARS = 30
 _CATEGORIES = 15
-_TAIL = 0.005
+_TAIL = 0.02
 """Of the values on each side, those that share the outermost bars with what lies beyond."""
 _NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
 _SLACK = 1e-9

@@ -38,7 +38,10 @@ class Patience:
     """Does slow work one at a time, in a thread of its own that nobody waits for when the process ends."""
 
     def __init__(self, *, wait_s: float = 1.5, again_s: float = 15.0, most: int = 200) -> None:
-        """``wait_s``: what a page waits in all; ``again_s``: after a failure; ``most``: answers that are kept."""
+        """``wait_s``: what a page waits in all; ``most``: answers that are kept.
+
+        ``again_s``: after a failure work is tried again; for so long an answer that is due anew will do.
+        """
         self._wait_s, self._again_s, self._most = wait_s, again_s, most
         self._errands: OrderedDict[Hashable, _Errand] = OrderedDict()
         self._lock = threading.Lock()
@@ -62,7 +65,7 @@ class Patience:
                 errand.running = threading.Event()
                 self._queue.put((errand, work))
                 self._begin()
-            running = errand.running
+            running = None if self._is_good_enough(errand, fresh_s) else errand.running
         if running is not None and not running.wait(max(0.0, until - monotonic())):
             return Asked(value=errand.value, trouble=f"{who} has not answered yet; what it knows follows by itself.")
         return Asked(value=errand.value, trouble=errand.trouble and f"{who} does not answer: {errand.trouble}")
@@ -80,6 +83,12 @@ class Patience:
             return True
         age = monotonic() - errand.done_at
         return age > self._again_s if errand.trouble else fresh_s is not None and age > fresh_s
+
+    def _is_good_enough(self, errand: _Errand, fresh_s: float | None) -> bool:
+        """Whether the last answer will do while the next one is on its way."""
+        if errand.done_at is None or errand.trouble:
+            return False
+        return fresh_s is None or monotonic() - errand.done_at <= fresh_s + self._again_s
 
     def _begin(self) -> None:
         if self._thread is None:
