@@ -44,6 +44,8 @@ class Card:
     """Why the library scores instead of the compiled form; None when the compiled form does."""
     example: tuple[FeatureValue, ...]
     """A training lead, for the API's documentation."""
+    since: datetime | None = None
+    """It was trained on the leads that were created from then on; None: on all."""
 
     @property
     def compiled(self) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -66,6 +67,15 @@ def split(leads: pl.DataFrame, schema: LeadSchema, rules: SplitRules) -> tuple[p
         held = hash_holdout(leads[schema.id], times, rules.holdout)
     mask = pl.Series(held)
     return leads.filter(~mask), leads.filter(mask)
+
+
+def created_since(leads: pl.DataFrame, schema: LeadSchema, since: datetime | None) -> pl.DataFrame:
+    """The leads that were created from a time on; all of them without one. Raises RefusedError without a timestamp."""
+    if since is None:
+        return leads
+    if schema.timestamp is None:
+        raise RefusedError("Leads have no timestamp, so none of them is recent; set lead.timestamp.")
+    return leads.filter(pl.col(schema.timestamp) >= since)
 
 
 def require_learnable(training: pl.DataFrame, holdout: pl.DataFrame, schema: LeadSchema) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -136,6 +137,19 @@ class Registry:
         """What monitoring holds later leads against, digest checked; None for a version of an earlier Leadgate."""
         return self._read(version, BASELINE) if _digest_tag(BASELINE) in version.tags else None
 
+    def file(self, version: Version, name: str) -> bytes:
+        """A file of a version, its digest checked. Raises RefusedError for a changed one and for one that is gone."""
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+        self._client  # noqa: B018  # sets MLflow's URIs
+        try:
+            return vouched(version, name, _model_file(version.source)) if name == MODEL else self._read(version, name)
+        except (MlflowException, OSError) as error:
+            raise RefusedError(
+                f"{name} of {version.name} version {version.version} cannot be read from MLflow's files "
+                f"({str(error).splitlines()[0][:200]}); restore it from a backup."
+            ) from error
+
     def serving_files(self, version: Version) -> dict[str, bytes]:
         """By name, what a server needs of a version: its card, and its program or its pipeline; digests checked."""
         files = {CARD: self._read(version, CARD)}
@@ -146,8 +160,11 @@ class Registry:
             files[MODEL] = vouched(version, MODEL, _model_file(version.source))
         return files
 
-    def register(self, card: Card, files: Files) -> Version:
-        """Log a run with its parameters, metrics, plots, files and facts, and make it a version."""
+    def register(self, card: Card, files: Files, facts: Mapping[str, str] | None = None) -> Version:
+        """Log a run with its parameters, metrics, plots, files and facts, and make it a version.
+
+        ``facts`` are further ones, by name.
+        """
         import mlflow  # noqa: PLC0415
 
         experiment = self._experiment()
@@ -158,7 +175,7 @@ class Registry:
             digests = _log_files(card, files)
             model_uri = _log_model(files)
             digests[_digest_tag(MODEL)] = hashlib.sha256(_model_file(model_uri)).hexdigest()
-            tags = {**_facts(card), **digests}
+            tags = {**_facts(card), **digests, **(facts or {})}
             mlflow.set_tags(tags)
             # After the model: MLflow copies earlier metrics to it, stumbling over those it has.
             mlflow.log_metrics(metrics_of(card.evaluation))
@@ -312,6 +329,7 @@ def _facts(card: Card) -> dict[str, str]:
         "lock_digest": source.lock_digest,
         "author": source.author,
         "trained_at": card.trained_at.isoformat(),
+        **({"trained_on_leads_since": card.since.isoformat()} if card.since else {}),
         "scorer": "compiled" if card.compiled else "library",
     }
 

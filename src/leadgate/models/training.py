@@ -20,10 +20,19 @@ from leadgate.leads.project import Project
 from leadgate.leads.schema import FeatureValue, LeadSchema
 from leadgate.leads.snapshots import Snapshot, read_snapshot
 from leadgate.models.card import Card
-from leadgate.models.dataset import Dataset, dataset_of, labelled, require_learnable, rows_of, split
+from leadgate.models.dataset import (
+    Dataset,
+    created_since,
+    dataset_of,
+    labelled,
+    require_learnable,
+    rows_of,
+    split,
+)
 from leadgate.models.evaluation import Comparison, compare, evaluate
 from leadgate.models.importance import permutation_importance
 from leadgate.models.pipeline import build_pipeline, frame_of, predict
+from leadgate.models.pipeline_digest import pipeline_digest
 from leadgate.models.plots import calibration_plot, roc_plot, score_plot
 from leadgate.models.profiling import baseline_of
 from leadgate.models.provenance import provenance
@@ -58,6 +67,22 @@ class Trained:
     """On the same hold-out leads; None without a champion."""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Candidate:
+    """A version that is trained and evaluated, and stands in no registry yet."""
+
+    card: Card
+    files: Files
+    pipeline: Any
+    """The fitted scikit-learn pipeline."""
+    learnt: Dataset
+    held: Dataset
+    holdout: pl.DataFrame
+    """The rows of ``held`` with all columns of the snapshot."""
+    scores: npt.NDArray[np.float64]
+    """Of ``held``, shape (n,)."""
+
+
 def train(
     registry: Registry,
     uri: str,
@@ -71,41 +96,81 @@ def train(
 ) -> Trained:
     """Train, evaluate, compile, prove and register a version.
 
-    1. Read the snapshot's labelled leads, in the order of their ids. 2. Set the hold-out apart. 3. Fit on the rest.
-    4. Compile, and prove the compiled scorer on hold-out and edge rows. 5. Evaluate on the hold-out. 6. Compare with
-    the champion on the same leads. 7. Measure what each feature matters, and profile the snapshot for monitoring.
-    8. Register; the first version becomes champion, a later one challenger.
+    1. Make the candidate. 2. Compare it with the champion on the same leads. 3. Register; the first version becomes
+    champion, a later one challenger.
 
     The same snapshot, configuration and lock give the same model, bit for bit. ``step`` is told what is being done.
+    Raises RefusedError when nothing can be learnt from the snapshot, NotFoundError when there is none.
+    """
+    candidate = make_candidate(
+        uri, project, folder=folder, snapshot_version=snapshot_version, author=author, now=now, step=step
+    )
+    champion = registry.champion()
+    comparison = compare_with(registry, champion, candidate, candidate.holdout) if champion else None
+    step("registering")
+    version = registry.register(candidate.card, candidate.files)
+    # Asked anew: another training may have registered the first champion meanwhile.
+    alias: Alias = "challenger" if registry.champion() else "champion"
+    registry.point(alias, version, by=candidate.card.provenance.author, at=now)
+    return Trained(
+        version=registry.find(version.version),
+        card=candidate.card,
+        against=champion.version if champion else None,
+        comparison=comparison,
+    )
+
+
+def make_candidate(
+    uri: str,
+    project: Project,
+    *,
+    folder: Path,
+    snapshot_version: int | None,
+    author: str | None,
+    now: datetime,
+    since: datetime | None = None,
+    step: Step = lambda _: None,
+) -> Candidate:
+    """Train and evaluate a version from a snapshot and the configuration alone; nothing is registered.
+
+    1. Read the snapshot's labelled leads, in the order of their ids. 2. Set the hold-out apart. 3. Fit on the rest;
+    with ``since`` on those that were created from then on. 4. Compile, and prove the compiled scorer on hold-out and
+    edge rows. 5. Evaluate on the hold-out. 6. Measure what each feature matters, and profile the snapshot.
+
     Raises RefusedError when nothing can be learnt from the snapshot, NotFoundError when there is none.
     """
     step("reading the snapshot")
     snapshot, leads = read_snapshot(uri, project.lead, snapshot_version)
     training, holdout = split(labelled(leads, project.lead), project.lead, project.split)
+    training = created_since(training, project.lead, since)
     require_learnable(training, holdout, project.lead)
     learnt, held = dataset_of(training, project.lead), dataset_of(holdout, project.lead)
     step(f"fitting {project.model.kind} on {len(learnt):,} leads")
     fitted = fit(project, learnt, held)
     step(f"evaluating on {len(held):,} held-out leads")
-    scores = predict(fitted.pipeline, frame_of(project.lead, held.rows))
-    card = _card(project, snapshot, learnt, held, scores=scores, fitted=fitted, folder=folder, author=author, now=now)
-    champion = registry.champion()
-    comparison = None
-    if champion:
-        threshold = project.thresholds.decision
-        comparison = _compare(registry, champion, holdout, held, scores=scores, threshold=threshold)
+    scores = _score(fitted.pipeline, project.lead, held)
+    card = _card(
+        project,
+        snapshot,
+        learnt,
+        held,
+        scores=scores,
+        fitted=fitted,
+        folder=folder,
+        author=author,
+        now=now,
+        since=since,
+    )
     step("measuring what the features matter")
     baseline = _baseline(project, snapshot, learnt, held, scores=scores, fitted=fitted, card=card)
-    step("registering")
-    version = registry.register(card, _files(project.lead, held, scores, fitted, card, baseline))
-    # Asked anew: another training may have registered the first champion meanwhile.
-    alias: Alias = "challenger" if registry.champion() else "champion"
-    registry.point(alias, version, by=card.provenance.author, at=now)
-    return Trained(
-        version=registry.find(version.version),
+    return Candidate(
         card=card,
-        against=champion.version if champion else None,
-        comparison=comparison,
+        files=_files(project.lead, held, scores, fitted, card, baseline),
+        pipeline=fitted.pipeline,
+        learnt=learnt,
+        held=held,
+        holdout=holdout,
+        scores=scores,
     )
 
 
@@ -133,12 +198,18 @@ def fit(project: Project, learnt: Dataset, held: Dataset) -> Fitted:
     return Fitted(pipeline=pipeline, program=program, proof=proof, why_library=why, model_digest=digest(program))
 
 
-def _file_digest(pipeline: Any) -> str:
-    import hashlib  # noqa: PLC0415
+def _score(pipeline: Any, schema: LeadSchema, held: Dataset) -> npt.NDArray[np.float64]:
+    """Scores of the hold-out, repeatable to the bit: see ``fit``."""
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415
 
+    with threadpool_limits(limits=1):
+        return predict(pipeline, frame_of(schema, held.rows))
+
+
+def _file_digest(pipeline: Any) -> str:
     import skops.io  # noqa: PLC0415
 
-    return hashlib.sha256(skops.io.dumps(pipeline)).hexdigest()
+    return pipeline_digest(skops.io.dumps(pipeline))
 
 
 def _card(
@@ -152,6 +223,7 @@ def _card(
     folder: Path,
     author: str | None,
     now: datetime,
+    since: datetime | None,
 ) -> Card:
     return Card(
         model_name=project.name,
@@ -171,22 +243,17 @@ def _card(
         proof=fitted.proof,
         why_library=fitted.why_library,
         example=learnt.rows[0],
+        since=since,
     )
 
 
-def _compare(
-    registry: Registry,
-    champion: Version,
-    holdout: pl.DataFrame,
-    held: Dataset,
-    *,
-    scores: npt.NDArray[np.float64],
-    threshold: float,
-) -> Comparison:
-    """The champion and the new model on the same held-out leads."""
-    present = load(registry, champion)
-    theirs = np.array(present.scorer.score_many(rows_of(holdout, present.card.lead.used)))
-    return compare(held.converted, theirs, scores, threshold)
+def compare_with(registry: Registry, champion: Version, candidate: Candidate, leads: pl.DataFrame) -> Comparison:
+    """The champion and a candidate on the same labelled leads, rows of a snapshot, in their order."""
+    present, schema = load(registry, champion), candidate.card.lead
+    theirs = np.array(present.scorer.score_many(rows_of(leads, present.card.lead.used)))
+    ours = predict(candidate.pipeline, frame_of(schema, rows_of(leads, schema.used)))
+    converted = leads[schema.target].to_numpy().astype(np.bool_)
+    return compare(converted, theirs, ours, candidate.card.thresholds.decision)
 
 
 def _baseline(
