@@ -181,32 +181,19 @@ JOIN unnest(%(lengths_s)s::double precision[]) AS lengths (length_s)
 ORDER BY lengths.length_s, checked_at DESC
 
 -- figures_over_time
--- From run to run as above; of those over this length of window the last one in each slot of time, and its results.
-WITH RECURSIVE runs AS (
-    (
-        SELECT run_id, checked_at, window_since, window_until
-        FROM leadgate.check_results
-        WHERE model_name = %(model_name)s AND checked_at > %(since)s AND checked_at <= %(until)s
-        ORDER BY checked_at DESC
-        LIMIT 1
-    )
-    UNION ALL
-    SELECT before.run_id, before.checked_at, before.window_since, before.window_until
-    FROM runs
+-- As history_of_checks does it: the last run in each slot of time, and its results.
+WITH shown AS MATERIALIZED (
+    SELECT found.run_id
+    FROM generate_series(%(since)s::timestamptz, %(until)s::timestamptz, %(every)s::interval) AS slots (slot)
     CROSS JOIN LATERAL (
-        SELECT run_id, checked_at, window_since, window_until
+        SELECT run_id
         FROM leadgate.check_results
-        WHERE model_name = %(model_name)s AND checked_at > %(since)s AND checked_at < runs.checked_at
+        WHERE model_name = %(model_name)s AND checked_at > slots.slot AND checked_at <= slots.slot + %(every)s
+              AND checked_at <= %(until)s
+              AND abs(extract(epoch FROM window_until - window_since) - %(length_s)s) < 1
         ORDER BY checked_at DESC
         LIMIT 1
-    ) AS before
-),
-shown AS MATERIALIZED (
-    SELECT DISTINCT ON (slot) run_id
-    FROM runs
-    CROSS JOIN date_bin(%(every)s, checked_at - interval '1 microsecond', %(since)s) AS slots (slot)
-    WHERE abs(extract(epoch FROM window_until - window_since) - %(length_s)s) < 1
-    ORDER BY slot, checked_at DESC
+    ) AS found
 )
 SELECT found.checked_at, found.value, found.threshold, found.severity, found.details
 FROM shown
