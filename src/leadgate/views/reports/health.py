@@ -7,6 +7,11 @@ from typing import Any
 from leadgate.views.reports.phrases import COUNT, EXACT, FIGURE, SHARE, said, severity, table
 from leadgate.views.reports.report import Block, Cited, Code, Known, Part, Table, Text
 
+MARKED = (
+    "Marks are those of the checks, by the thresholds that leadgate.yaml has under monitoring. A figure beyond its "
+    "target is good all the same where its interval reaches the target, or where chance explains it."
+)
+
 Find = Callable[[Known], int | None]
 """Gives the row of a run of checks that a row of the dashboard is about."""
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from leadgate.stats.proportions import Z95
 from leadgate.views.reports.facts import RolloutFacts
-from leadgate.views.reports.health import health_blocks
+from leadgate.views.reports.health import MARKED, health_blocks
 from leadgate.views.reports.money import WELCH
 from leadgate.views.reports.phrases import (
     SIGNED_MONEY,
@@ -97,7 +97,7 @@ def kpi_report(found: Kpi) -> Report:
             Section(title="Goals by month", blocks=(_table(goals),)),
             Section(title="Key figures", blocks=health_blocks(found.findings, found.settings, found.capacity)),
         ),
-        reads=(_COUNTED.format(day(found.day_zero)),),
+        reads=(_COUNTED.format(day(found.day_zero)), MARKED),
     )
 
 

@@ -65,7 +65,7 @@ def _table(table: Table, places: Places) -> str:
 
 def _line(text: Text, places: Places) -> str:
     """A text at the begin of a line, where a number or a hyphen would make a list."""
-    return _BLOCK.sub(lambda m: f"\\{m[3]}" if m[3] else f"{m[1]}\\{m[2]}", _text(text, places))
+    return _BLOCK.sub(lambda m: f"\\{m[3]}" if m[3] else f"{m[1]}\\{m[2]}", _text(text, places).strip())
 
 
 def _text(text: Text, places: Places) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from leadgate.views.reports import blocks, drifting, sheet, traffic
 from leadgate.views.reports.facts import RuleFacts, VersionFacts
-from leadgate.views.reports.health import health_blocks
+from leadgate.views.reports.health import MARKED, health_blocks
 from leadgate.views.reports.phrases import (
     MOMENT,
     SHARE,
@@ -23,7 +23,6 @@ _COUNTED = (
     "A lead counts by its first score, in the week of it. It has matured when {:g} days have passed since then and its "
     "outcome is known; only matured leads have a rate, and conversions after those days do not count."
 )
-_MARKED = "Marks are those of the checks: their thresholds stand in leadgate.yaml under monitoring."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +82,7 @@ def review_report(found: Review) -> Report:
         changed=tuple(_changed(found)),
         actions=tuple(_actions(found)),
         sections=tuple(Section(title=title, blocks=parts) for title, parts in sections if parts),
-        reads=(_COUNTED.format(found.window_days), _MARKED),
+        reads=(_COUNTED.format(found.window_days), MARKED),
     )
 
 
