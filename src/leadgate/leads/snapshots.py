@@ -1,5 +1,6 @@
 """Snapshots: the versions of the table of leads, each with its digest and what it holds."""
 
+import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -44,6 +45,12 @@ def snapshots(uri: str) -> tuple[Snapshot, ...]:
     return tuple(_snapshot(commit) for commit in delta.history(uri) if "leadgate.digest" in commit.facts)
 
 
+def snapshot_with(uri: str, fact: str, value: str) -> Snapshot | None:
+    """The snapshot whose commit carries a fact; None where none does."""
+    found = (c for c in delta.history(uri) if c.facts.get(f"leadgate.{fact}") == value and "leadgate.digest" in c.facts)
+    return next((_snapshot(commit) for commit in found), None)
+
+
 def read_snapshot(uri: str, schema: LeadSchema, version: int | None = None) -> tuple[Snapshot, pl.DataFrame]:
     """A snapshot (the last one without ``version``) and its leads, sorted by id.
 
@@ -58,10 +65,24 @@ def read_snapshot(uri: str, schema: LeadSchema, version: int | None = None) -> t
     return snapshot, _restore(delta.read(uri, snapshot.version), schema)
 
 
+def digest_of_stored(uri: str, snapshot: Snapshot, schema: LeadSchema) -> str:
+    """The content digest of what is stored as a snapshot, with the columns and types that it was committed with.
+
+    A later change of leadgate.yaml reads other columns of it, or the same ones as another type. Raises NotFoundError.
+    """
+    frame = delta.read(uri, snapshot.version)
+    facts = next(commit.facts for commit in delta.history(uri) if commit.version == snapshot.version)
+    names = json.loads(facts["leadgate.columns"]) if "leadgate.columns" in facts else _stored_names(schema)
+    named = frame.rename({stored: name for name, stored in names.items() if stored in frame.columns})
+    return content_digest(named, schema.id)
+
+
 def commit_snapshot(uri: str, merged: Merged, schema: LeadSchema, facts: dict[str, str]) -> Snapshot:
     """Make the merged leads a new version; append-only when nothing that was there has changed."""
     stored = _stored_names(schema)
-    facts = {f"leadgate.{key}": value for key, value in {**facts, **describe(merged, schema)}.items()}
+    # Delta stores some names otherwise, and the digest is of the names as they were declared then.
+    facts = {**facts, **describe(merged, schema), "columns": json.dumps(stored)}
+    facts = {f"leadgate.{key}": value for key, value in facts.items()}
     before = delta.history(uri)
     same_columns = before and set(delta.read(uri, before[-1].version).columns) == set(stored.values())
     if merged.changed or not same_columns:

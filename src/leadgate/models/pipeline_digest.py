@@ -1,4 +1,4 @@
-"""A digest of what a model file holds (quiet).
+"""A digest of what a model file holds.
 
 skops writes a pipeline as a ZIP of a tree in JSON and of arrays. The file differs each time, by the time of day and by
 the addresses that the objects had in memory, which number nodes and name files. What it says does not.

@@ -3,11 +3,13 @@
 import getpass
 import hashlib
 import os
+import platform
 import subprocess
 import sys
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +25,8 @@ class Provenance:
     environment: tuple[str, ...]
     """What the lock digest is taken of."""
     author: str
+    arithmetic: tuple[str, ...] = ()
+    """What sums numbers on the machine, as ``arithmetic`` tells it; empty for a version of an earlier Leadgate."""
 
 
 def provenance(folder: Path, author: str | None) -> Provenance:
@@ -30,12 +34,18 @@ def provenance(folder: Path, author: str | None) -> Provenance:
     environment = installed()
     status = _git(folder, "status", "--porcelain", "--", ".")
     return Provenance(
-        git_commit=_git(folder, "rev-parse", "HEAD"),
+        git_commit=commit_of(folder),
         git_dirty=None if status is None else bool(status),
         lock_digest=hashlib.sha256("\n".join(environment).encode()).hexdigest(),
         environment=environment,
         author=author or person(folder),
+        arithmetic=arithmetic(),
     )
+
+
+def commit_of(folder: Path) -> str | None:
+    """The commit that a project's repository stands at; None when it is in none."""
+    return _git(folder, "rev-parse", "HEAD")
 
 
 def person(folder: Path) -> str:
@@ -55,6 +65,25 @@ def installed() -> tuple[str, ...]:
     # A broken installation can list a distribution without a name.
     names = {f"{d.metadata['Name'].lower()}=={d.version}" for d in distributions() if d.metadata["Name"]}
     return (python, *sorted(names))
+
+
+def arithmetic() -> tuple[str, ...]:
+    """The processor's kind, and by library the kernels that were chosen for it, such as ``openblas 0.3.30 Haswell``.
+
+    BLAS adds the terms of a sum in another order on another generation of processors, which moves the last bits of a
+    linear model. Only of libraries that this process has loaded.
+    """
+    import numpy as np  # noqa: PLC0415
+    from threadpoolctl import threadpool_info  # noqa: PLC0415
+
+    found: dict[str, Any] = np.show_config(mode="dicts") or {}  # type: ignore[assignment]  # typed as what it prints
+    numpy = f"numpy {' '.join(found.get('SIMD Extensions', {}).get('found', [])) or 'baseline'}"
+    kernels = {
+        f"{library['internal_api']} {library['version']} {library.get('architecture')}"
+        for library in threadpool_info()
+        if library["user_api"] == "blas"
+    }
+    return (f"processor {platform.machine()}", numpy, *sorted(kernels))
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

@@ -1,7 +1,8 @@
 """Delta tables: read by version, written with the facts of the write in the commit itself."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -46,12 +47,70 @@ def history(uri: str) -> tuple[Commit, ...]:
 
 
 def read(uri: str, version: int) -> pl.DataFrame:
-    """The rows of a version, in no particular order. Raises NotFoundError."""
+    """The rows of a version, in no particular order. Raises NotFoundError, also where files of it are gone."""
     known = [commit.version for commit in history(uri)]
     if version not in known:
         there = f"0 to {known[-1]}" if known else "none yet"
         raise NotFoundError(f"There is no version {version} of the table in {uri}; known: {there}.")
-    return pl.read_delta(uri, version=version)
+    try:
+        return pl.read_delta(uri, version=version)
+    except Exception as error:
+        if not _tells_of_no_file(error):
+            raise
+        raise NotFoundError(
+            f"Files of version {version} of the table in {uri} are gone (a vacuum takes those that the last version "
+            "does not need); bring them back from a backup or from the store's versions of objects."
+        ) from error
+
+
+def is_whole(uri: str, version: int) -> bool:
+    """Whether every file of a version is there; of each one only the end is read."""
+    try:
+        pl.scan_delta(uri, version=version).select(pl.len()).collect()
+    except Exception as error:
+        if not _tells_of_no_file(error):
+            raise
+        return False
+    return True
+
+
+def _tells_of_no_file(error: Exception) -> bool:
+    """Whether a file is missing, as folders and object stores tell it."""
+    said = str(error).lower()
+    return isinstance(error, FileNotFoundError) or any(word in said for word in ("not found", "nosuchkey", "404"))
+
+
+def keep_long(uri: str) -> bool:
+    """Have a table keep its old versions, so that nobody's vacuum takes them; gives whether that was new to it."""
+    table = DeltaTable(uri)
+    present = table.metadata().configuration
+    missing = {key: value for key, value in _KEEP.items() if present.get(key) != value}
+    if missing:
+        table.alter.set_table_properties(missing)
+    return bool(missing)
+
+
+def vacuum(uri: str, keep: Iterable[int], older_than: timedelta, facts: dict[str, str], *, remove: bool) -> list[str]:
+    """Remove the files that neither the last version nor one of ``keep`` needs, and that were replaced so long ago.
+
+    With ``remove=False`` nothing is removed, and nothing written. Gives the names of the files.
+    """
+    hours = int(older_than.total_seconds() // 3600)
+    names = DeltaTable(uri).vacuum(
+        retention_hours=hours,
+        dry_run=not remove,
+        enforce_retention_duration=False,  # it is what keeps everything, until someone decides otherwise
+        keep_versions=sorted(keep),
+        full=True,  # also what was written and never committed
+        commit_properties=CommitProperties(custom_metadata=facts),
+    )
+    return sorted(names)
+
+
+def files_of(uri: str, version: int) -> dict[str, int]:
+    """Bytes of each file that a version consists of, by name, as its commits say."""
+    actions = pl.DataFrame(DeltaTable(uri, version=version).get_add_actions())
+    return dict(zip(actions["path"], actions["size_bytes"], strict=True))
 
 
 def append(uri: str, frame: pl.DataFrame, facts: dict[str, str]) -> int:
@@ -65,5 +124,7 @@ def replace(uri: str, frame: pl.DataFrame, facts: dict[str, str]) -> int:
 
 
 def _write(uri: str, frame: pl.DataFrame, facts: dict[str, str], **how: Any) -> int:
+    if DeltaTable.is_deltatable(uri):  # what is configured below is so for a new table only
+        keep_long(uri)
     write_deltalake(uri, frame, commit_properties=CommitProperties(custom_metadata=facts), configuration=_KEEP, **how)
     return DeltaTable(uri).version()

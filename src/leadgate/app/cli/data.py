@@ -1,7 +1,8 @@
-"""leadgate data: import leads, list snapshots, look at quarantined rows."""
+"""leadgate data: import leads, list and compare snapshots, look at quarantined rows, clear away what nobody needs."""
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,7 +11,10 @@ from leadgate.app.cli.output import console, moment, print_json, print_table, pr
 from leadgate.app.wire import open_home
 from leadgate.errors import NotFoundError
 
-app = typer.Typer(help="Import leads, list snapshots, look at quarantined rows.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from leadgate.leads.difference import Difference
+
+app = typer.Typer(help="Import leads, list and compare snapshots, look at quarantined rows.", no_args_is_help=True)
 
 
 @app.command("import")
@@ -51,10 +55,17 @@ def import_(
 
 
 @app.command()
-def show(project: ProjectDir = HERE, as_json: AsJson = False) -> None:
+def show(
+    project: ProjectDir = HERE,
+    needed: Annotated[bool, typer.Option("--needed", help="Which model versions need each one.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """List the snapshots: version, digest, rows, span, conversion rate, quarantined rows."""
     from leadgate.leads.snapshots import snapshots  # noqa: PLC0415
 
+    if needed:
+        _show_needed(project, as_json=as_json)
+        return
     found = snapshots(open_home(project).snapshots_uri)
     if as_json:
         print_json(found)
@@ -75,6 +86,120 @@ def show(project: ProjectDir = HERE, as_json: AsJson = False) -> None:
     print_table("Snapshots", columns, rows, numbers="r r rr")
     if not found:
         console.print("None yet; make one with `leadgate data import FILE`.")
+
+
+def _show_needed(project: Path, *, as_json: bool) -> None:
+    from leadgate.app.lineage import kept_snapshots  # noqa: PLC0415
+
+    found = kept_snapshots(open_home(project))
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (
+            each.snapshot.version,
+            each.snapshot.digest[:12],
+            each.snapshot.rows,
+            ", ".join(each.versions) or None,
+            "whole" if each.whole else "FILES ARE GONE" if each.versions else "cleared away",
+        )
+        for each in found
+    ]
+    columns = ["no.", "digest", "leads", "needed by versions", "files"]
+    print_table("Snapshots and the versions that were trained on them", columns, rows, numbers="r r")
+
+
+@app.command()
+def diff(
+    a: Annotated[int, typer.Argument(metavar="A", help="A snapshot's number.")],
+    b: Annotated[int, typer.Argument(metavar="B", help="Another one.")],
+    project: ProjectDir = HERE,
+    rows: Annotated[int, typer.Option(min=0, help="Show the values of at most this many changed leads.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two snapshots: leads added, removed and changed, labels that changed, features that moved."""
+    from leadgate.app.lineage import compare_snapshots  # noqa: PLC0415
+
+    found = compare_snapshots(open_home(project), a, b, rows)
+    if as_json:
+        print_json({"a": a, "b": b, **asdict(found)})
+        return
+    _print_difference(found, a, b)
+
+
+def _print_difference(found: "Difference", a: int, b: int) -> None:
+    console.print(
+        f"Snapshot {a} has {found.before:,} leads, snapshot {b} has {found.after:,}: {found.added:,} added, "
+        f"{found.removed:,} removed, {found.changed:,} changed, {found.unchanged:,} unchanged.",
+        soft_wrap=True,
+    )
+    _print_labels(found)
+    if found.columns:
+        print_table("Changed values by column", ["column", "leads"], list(found.columns.items()), numbers=" r")
+    shifts = [
+        (
+            shift.feature,
+            "-" if shift.ks is None else f"{shift.ks:.3f}",
+            f"{shift.js:.4f}",
+            "-" if shift.p_value is None else f"{shift.p_value:.2g}",
+            f"{share(shift.missing_before)} to {share(shift.missing_after)}",
+        )
+        for shift in found.shifts
+    ]
+    if shifts:
+        columns = ["feature", "KS", "JS (nats)", "p", "missing"]
+        print_table("How far the features moved, the farthest first", columns, shifts, numbers=" rrr")
+    examples = [(value.lead_id, value.column, value.before, value.after) for value in found.examples]
+    if examples:
+        print_table("The first changed leads", ["lead", "column", f"in {a}", f"in {b}"], examples)
+
+
+def _print_labels(found: "Difference") -> None:
+    """Labels that changed, of which those that were known before ask for an explanation."""
+    from leadgate.leads.difference import name_of  # noqa: PLC0415
+
+    rows = [
+        (
+            f"{name_of(change.before)} -> {name_of(change.after)}",
+            change.leads,
+            "a new outcome" if change.is_new_outcome else "a KNOWN outcome changed",
+        )
+        for change in found.labels
+    ]
+    for what, counts in (("added", found.added_labels), ("removed", found.removed_labels)):
+        rows += [(f"{what}: {label}", leads, f"{what} leads") for label, leads in counts.items() if leads]
+    if rows:
+        print_table("Labels", ["label", "leads", "what it is"], rows, numbers=" r")
+
+
+@app.command()
+def vacuum(
+    project: ProjectDir = HERE,
+    days: Annotated[float, typer.Option(min=0, help="Leave what was replaced less than so many days ago.")] = 7,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Remove; without it the command only says what it would do.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove files of snapshots that no model version needs; the last snapshot always stays.
+
+    A version that is in the registry needs its snapshot, whatever its alias: without it it cannot be made again.
+    """
+    from leadgate.app.lineage import clear_snapshots  # noqa: PLC0415
+
+    found = clear_snapshots(open_home(project), days=days, remove=yes)
+    if as_json:
+        print_json(found)
+        return
+    done = "Removed" if found.removed else "Would remove"
+    lost = ", ".join(map(str, found.lost)) or "none"
+    console.print(
+        f"{done} {found.files:,} files ({found.size_bytes / 1e6:,.1f} MB). Snapshots that cannot be read without them: "
+        f"{lost}. Kept whole, for a version needs them or they are the last: {', '.join(map(str, found.kept))}.",
+        soft_wrap=True,
+    )
+    if not found.removed and found.files:
+        console.print("Nothing was removed; do it with --yes.")
 
 
 @app.command()

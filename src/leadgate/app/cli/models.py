@@ -1,12 +1,16 @@
-"""leadgate models: list, show and compare versions, and say which one serves."""
+"""leadgate models: list, show and compare versions, say which one serves, and make one again."""
 
-from typing import Annotated, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from leadgate.app.cli.options import HERE, AsJson, ProjectDir
-from leadgate.app.cli.output import console, moment, print_json, print_table, share, with_interval
+from leadgate.app.cli.output import console, moment, print_json, print_table, progress, share, with_interval
 from leadgate.app.wire import open_home
+
+if TYPE_CHECKING:
+    from leadgate.models.reproduction import Reproduction
 
 app = typer.Typer(help="List, show and compare model versions.", no_args_is_help=True)
 
@@ -134,6 +138,35 @@ def fetch(which: Which, project: ProjectDir = HERE) -> None:
     home = open_home(project)
     version = fetch_version(home.registry, which, home.bundles)
     console.print(f"Version {version.version} of {version.name} is on this machine.", markup=False)
+
+
+@app.command()
+def reproduce(which: Which, project: ProjectDir = HERE, as_json: AsJson = False) -> None:
+    """Make a version again from the registry's record alone and compare it, to the last bit; registers nothing.
+
+    Ends with 0 when it is identical, 1 when it is not, 3 when something that it was made of is missing.
+    """
+    from leadgate.app.lineage import reproduce_version  # noqa: PLC0415
+    from leadgate.models.reproduction import EXIT_CODES  # noqa: PLC0415
+
+    with progress() as step:
+        found = reproduce_version(open_home(project), which, step)
+    if as_json:
+        print_json({**asdict(found), "sentence": found.sentence})
+    else:
+        _print_reproduction(found)
+    raise typer.Exit(EXIT_CODES[found.verdict])
+
+
+def _print_reproduction(found: "Reproduction") -> None:
+    about = f"{found.model_name} version {found.version}"
+    inputs = [(entry.what, entry.state, entry.sentence) for entry in found.inputs]
+    print_table(f"What {about} was made of", ["what", "state", "found"], inputs)
+    said = {True: "the same", False: "ANOTHER", None: "not there"}
+    results = [(result.what, said[result.same], result.recorded, result.made) for result in found.results]
+    if results:
+        print_table("Made again", ["what", "is", "recorded", "made"], results)
+    console.print(found.sentence, markup=False, soft_wrap=True)
 
 
 def print_comparison(comparison: Any, name_a: str, name_b: str) -> None:
