@@ -188,7 +188,24 @@ def test_the_distances_are_the_largest_of_their_kind() -> None:
     assert (row(looked, "Feature drift").value, row(looked, "Feature drift").about) == ("0.200", "a")
     assert (row(looked, "Distribution delta").value, row(looked, "Distribution delta").about) == ("0.300", "b")
     assert row(looked, "Distribution delta").mark == "yellow"
-    assert row(looked, "Feature shift").value == "1 of 2"
+    assert (row(looked, "Feature shift").value, row(looked, "Feature shift").about) == ("1 of 2", "b")
+
+
+def test_a_distance_within_its_own_limit_is_not_marked_for_another_one() -> None:
+    """The KS of a feature is far out, its JS (limit 0.1) is not: the check is red, and the row of JS says ok."""
+    looked = look(result("feature drift", "red", "a", details={"ks": 0.3, "js": 0.06}))
+    assert (row(looked, "Feature drift").mark, row(looked, "Distribution delta").mark) == ("red", "green")
+    assert (
+        row(look(result("feature drift", "unknown", "a", details={"js": 0.06})), "Distribution delta").mark == "unknown"
+    )
+
+
+def test_the_movement_of_the_scores_stands_beside_its_own_limit() -> None:
+    """The check tells which of its distances is nearest to its limit; that limit is the target, not another's."""
+    moved = result("score drift", subject="champion", value=0.116, threshold=0.15, details={"by": "KS"})
+    found = row(look(moved), "Prediction drift")
+    assert (found.value, found.about, found.target) == ("0.116", "KS", "< 0.15")
+    assert row(look(), "Prediction drift").target == "median moves < 0.05"
 
 
 def test_the_trend_is_the_last_values_in_order() -> None:

@@ -239,14 +239,18 @@ def _data(look: Look, rules: MonitoringRules) -> list[Row]:
     return [
         _row(look, "Data freshness", "freshness", lambda v: f"{v:.1f} h", f"< {rules.system.fresh_hours.yellow:g} h"),
         _row(look, "Missing values", "missing values", percent, missing, names_subject=True),
-        _distance(look, "Feature drift", "ks", f"KS < {drift.ks.yellow:g}"),
-        _distance(look, "Distribution delta", "js", f"JS < {drift.js.yellow:g}"),
+        _distance(look, "Feature drift", "ks", "KS", drift.ks.yellow),
+        _distance(look, "Distribution delta", "js", "JS", drift.js.yellow),
         _row(look, "Coverage", "coverage", percent, f"> {rules.coverage:.0%}"),
     ]
 
 
-def _distance(look: Look, name: str, detail: str, target: str) -> Row:
-    """The largest distance of one kind between a feature's values now and at training."""
+def _distance(look: Look, name: str, detail: str, called: str, limit: float) -> Row:
+    """The largest distance of one kind between a feature's values now and at training.
+
+    The check judges several distances; this one is out only where it is beyond its own limit.
+    """
+    target = f"{called} < {limit:g}"
     found = [(r, d) for r in look.of("feature drift") if isinstance(d := r.details.get(detail), float)]
     if not found:
         return Row(name=name, value=NONE, target=target, mark="unknown", says="not judged yet", link="/ui/drift")
@@ -256,7 +260,7 @@ def _distance(look: Look, name: str, detail: str, target: str) -> Row:
         value=number(distance),
         about=worst.subject,
         target=target,
-        mark=worst.severity,  # type: ignore[arg-type]  # one of the four
+        mark="green" if distance < limit and worst.severity != "unknown" else worst.severity,  # type: ignore[arg-type]  # one of the four
         says=worst.sentence,
         link="/ui/drift",
     )
@@ -304,24 +308,28 @@ def _drift(look: Look, rules: MonitoringRules) -> list[Row]:
     level: Mark = _worst(r.severity for r in known)
     names = ", ".join(r.subject for r in sorted(out, key=lambda r: -(r.value or 0))[:3])
     return [
-        _row(
-            look,
-            "Prediction drift",
-            "score drift",
-            number,
-            f"median moves < {rules.drift.median_shift.yellow:g}",
-            subject="champion",
-            link="/ui/drift",
-        ),
+        _scores_moved(look, rules),
         Row(
             name="Feature shift",
             value=f"{len(out)} of {len(known)}" if known else NONE,
+            about=names,
             target="none, red from 3 on",
             mark=level,
             says=f"drifted most: {names}" if out else "no feature has drifted" if known else "not judged yet",
             link="/ui/drift",
         ),
     ]
+
+
+def _scores_moved(look: Look, rules: MonitoringRules) -> Row:
+    """The check's figure is that of several which is nearest to its limit, or the farthest beyond."""
+    target = f"median moves < {rules.drift.median_shift.yellow:g}"
+    row = _row(look, "Prediction drift", "score drift", number, target, subject="champion", link="/ui/drift")
+    found = look.worst("score drift", "champion")
+    by = found.details.get("by") if found else None
+    if found is None or found.threshold is None or not isinstance(by, str):
+        return row
+    return replace(row, about=by, target=f"< {found.threshold:g}")
 
 
 def _worst(marks: Iterable[str]) -> Mark:
