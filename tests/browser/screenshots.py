@@ -59,7 +59,7 @@ HEALTHY = (
 )
 DRIFTING = (
     Shot(name="overview-drifting", path="/", theme="dark", height=1600),
-    Shot(name="answer-3-drift", path="/", of="#card-drift"),
+    Shot(name="answer-3-drift", path="/", of=".stack"),
     Shot(name="drift", path="/ui/drift", height=1200),
     Shot(name="alerts", path="/ui/alerts"),
     Shot(name="lead", path="/ui/leads?lead={lead}", height=1300),
@@ -100,7 +100,10 @@ def _take(after: Afterwards, chromium_path: str, shots: tuple[Shot, ...], images
         _wait_for_registry(client)
         for shot in shots:
             with _page(browser, shot) as page:
-                page.goto(f"{str(client.base_url).rstrip('/')}{shot.path.format(lead=lead)}", wait_until="networkidle")
+                where = f"{str(client.base_url).rstrip('/')}{shot.path.format(lead=lead)}"
+                answer = page.goto(where, wait_until="networkidle")
+                if answer is None or not answer.ok:
+                    sys.exit(f"{shot.path} cannot be shown: {page.locator('main').inner_text()}")
                 _write(images / f"{shot.name}.png", _picture(page, shot))
 
 
