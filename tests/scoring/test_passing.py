@@ -125,6 +125,44 @@ def test_the_pages_learn_who_called_and_cannot_be_lied_to(worker: TestClient) ->
     assert [value for name, value in said["headers"] if name == "x-leadgate-peer"] == ["192.0.2.7"]
 
 
+def test_nobody_is_shown_anothers_cookie(at: str) -> None:
+    """A session that one person was given must not log in whoever asks the same worker next."""
+    with TestClient(Worker(at)) as browser:
+        assert browser.get("/").headers["set-cookie"] == "a=1"
+        browser.cookies.clear()  # another's browser, at the same worker
+        assert "cookie" not in dict(browser.get("/ui/x").json()["headers"])
+
+
+@pytest.mark.parametrize("raw", (b"%2F", b"%2f", b""))
+def test_an_address_that_is_none_is_refused(at: str, raw: bytes) -> None:
+    """Read as / it would be a page; as it is written it would name another host."""
+    answers = asyncio.run(_sent(Passing(at), [{"type": "http.request", "body": b""}], raw_path=raw))
+    assert answers[0]["status"] == 400
+
+
+def test_half_a_form_is_not_passed_on(tmp_path: Path) -> None:
+    """Whoever leaves in the middle of a reason has not given one."""
+    begun = {"type": "http.request", "body": b"reason=do not", "more_body": True}
+    parts: list[dict[str, Any]] = [begun, {"type": "http.disconnect"}]
+    assert asyncio.run(_sent(Passing(str(tmp_path / "nobody.sock")), parts)) == []
+
+
+async def _sent(passing: Passing, parts: list[dict[str, Any]], raw_path: bytes = b"/") -> list[Any]:
+    """What is answered to a request that arrives in these parts."""
+    answers: list[Any] = []
+    left = iter(parts)
+
+    async def receive() -> Any:
+        return next(left)
+
+    async def send(message: Any) -> None:
+        answers.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/", "raw_path": raw_path, "query_string": b"", "headers": []}
+    await passing(scope, receive, send)
+    return answers
+
+
 def test_a_form_that_is_too_large_is_not_passed_on(worker: TestClient) -> None:
     """No page has one of 64 KiB."""
     assert worker.post("/ui/act/ack", content=b"x" * 70_000).status_code == 413

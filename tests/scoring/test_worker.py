@@ -12,6 +12,7 @@ import uuid_utils
 
 from leadgate.records import Prediction
 from leadgate.scoring import spool as spooling
+from leadgate.scoring import worker
 from leadgate.scoring.drainer import SpoolState
 from leadgate.scoring.plan import Limits
 from leadgate.scoring.spool import Spool
@@ -49,6 +50,26 @@ def server(spool: Any) -> Any:
         _service=SimpleNamespace(spool=spool),
         _uvicorn=SimpleNamespace(server_state=SimpleNamespace(connections=set())),
     )
+
+
+def test_who_called_is_who_connected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages believe a login proxy by its address: no caller, on this machine either, may claim to be at another."""
+    seen: list[Any] = []
+
+    async def app(scope: Any, _receive: Any, _send: Any) -> None:
+        seen.append(scope["client"])
+
+    monkeypatch.setattr(worker, "App", lambda *_: app)
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
+    plan: Any = SimpleNamespace(pages=None, traces=False)
+    service: Any = SimpleNamespace(log=SimpleNamespace(alive=None))
+    made: Any = _Server(service, Any, SimpleNamespace(project="p"), plan, "")  # type: ignore[arg-type]
+    config = made._uvicorn.config
+    config.load()
+    headers = [(b"x-forwarded-for", b"10.0.0.5"), (b"x-forwarded-proto", b"https")]
+    scope = {"type": "http", "client": ("127.0.0.1", 1), "headers": headers, "scheme": "http"}
+    asyncio.run(config.loaded_app(scope, None, None))
+    assert seen == [("127.0.0.1", 1)]
 
 
 def test_a_bad_turn_ends_no_others(caplog: pytest.LogCaptureFixture) -> None:

@@ -245,6 +245,16 @@ def test_a_login_proxy_is_believed_from_its_address_only(
         assert status != 200 or name in answer.text
 
 
+@pytest.mark.parametrize(("peer", "name"), (("10.1.2.3", ""), ("127.0.0.1", "ana@example.com"), ("127.0.0.1", "")))
+def test_whom_the_proxy_does_not_name_is_not_let_in(kept: tuple[Path, str], peer: str, name: str) -> None:
+    """Where no key is asked for, a nameless caller would else be allowed more than anybody who logged in."""
+    with shown(*kept, NOW, proxy=PROXY) as site:
+        headers = {"x-auth-request-email": name, "x-leadgate-peer": peer}
+        assert site.client.get("/", headers=headers, follow_redirects=False).status_code == 403
+        answer = site.client.post("/ui/act/ack", data={"alert": "1", "reason": "x", "by": "me"}, headers=headers)
+        assert (answer.status_code, site.desk.asked) == (403, [])
+
+
 def test_the_proxys_people_may_what_the_settings_say(kept: tuple[Path, str]) -> None:
     """By name, and everybody else as *."""
     with shown(*kept, NOW, with_keys=True, local=False, proxy=PROXY) as site:

@@ -44,11 +44,14 @@ class Passing:
         """``socket``: path of the socket at which the pages' process listens."""
         self._socket = socket
         self._under_way = 0
-        self._client: httpx.AsyncClient | None = None
+        self._pages: httpx.AsyncHTTPTransport | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on."""
-        body = await _read(receive)
+        try:
+            body = await _read(receive)
+        except _GoneError:
+            return
         if body is None:
             await _say(send, 413, b"The form is too large.")
         elif self._under_way >= _MOST:
@@ -63,17 +66,12 @@ class Passing:
     async def _pass(self, scope: Scope, body: bytes, send: Send) -> None:
         import httpx  # noqa: PLC0415  # for workers that somebody looks at
 
-        if self._client is None:
-            transport = httpx.AsyncHTTPTransport(uds=self._socket, limits=httpx.Limits(max_connections=_MOST))
-            self._client = httpx.AsyncClient(transport=transport, timeout=_PATIENCE_S, trust_env=False)
-        query = f"?{scope['query_string'].decode('ascii', 'replace')}" if scope["query_string"] else ""
-        path = scope.get("raw_path", scope["path"].encode()).decode("ascii", "replace")
-        request = self._client.build_request(
-            scope["method"], f"http://pages{path}{query}", headers=_forwarded(scope), content=body
-        )
+        if self._pages is None:
+            # No client around it: that keeps the cookies of one answer, and shows them with everybody's next request.
+            self._pages = httpx.AsyncHTTPTransport(uds=self._socket, limits=httpx.Limits(max_connections=_MOST))
         begun = False
         try:
-            answer = await self._client.send(request, stream=True)
+            answer = await self._pages.handle_async_request(_request(scope, body))
             try:
                 headers = [(k.lower(), v) for k, v in answer.headers.raw if k.lower() not in _HOP]
                 begun = True
@@ -81,11 +79,31 @@ class Passing:
                 await _stream(answer.aiter_raw(), send)
             finally:
                 await answer.aclose()
+        except httpx.InvalidURL:
+            await _say(send, 400, b"This is no address of a page.")
         except httpx.HTTPError as error:
             if begun:  # half-way through there is nothing left to say
                 raise
             log.warning("pages do not answer", extra={"reason": f"{type(error).__name__}: {error}"})
             await _say(send, 503, _STARTING, (b"refresh", b"2"), (b"retry-after", b"2"))
+
+
+def _request(scope: Scope, body: bytes) -> "httpx.Request":
+    """The same request, to the pages' process. Raises httpx.InvalidURL."""
+    import httpx  # noqa: PLC0415  # as above
+
+    query = f"?{scope['query_string'].decode('ascii', 'replace')}" if scope["query_string"] else ""
+    path = scope.get("raw_path", scope["path"].encode()).decode("ascii", "replace")
+    if not path.startswith("/"):
+        raise httpx.InvalidURL(path)
+    patience = dict.fromkeys(("connect", "read", "write", "pool"), _PATIENCE_S)
+    return httpx.Request(
+        scope["method"],
+        f"http://pages{path}{query}",
+        headers=_forwarded(scope),
+        content=body,
+        extensions={"timeout": patience},
+    )
 
 
 def _forwarded(scope: Scope) -> list[tuple[bytes, bytes]]:
@@ -94,13 +112,17 @@ def _forwarded(scope: Scope) -> list[tuple[bytes, bytes]]:
     return [*passed, (PEER, (scope.get("client") or ("",))[0].encode())]
 
 
+class _GoneError(Exception):
+    """The caller left before the request was whole: half a form is none."""
+
+
 async def _read(receive: Receive) -> bytes | None:
-    """The whole body; None where it is too large."""
+    """The whole body; None where it is too large. Raises _GoneError."""
     body: bytes = b""
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            return body
+            raise _GoneError
         body += message.get("body", b"")
         if len(body) > _LARGEST_BODY:
             return None

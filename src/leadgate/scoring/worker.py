@@ -89,6 +89,7 @@ class _Server:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # who called is who connected: a caller's word decides nothing
             timeout_keep_alive=30,
             timeout_graceful_shutdown=30,
         )
