@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -14,6 +15,10 @@ from leadgate.storage.postgres.connection import Connection, statement
 
 if TYPE_CHECKING:
     import polars as pl
+
+_PARTITIONS = 60
+"""Of the log that one statement plans for."""
+_BEGIN, _END = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,10 +145,40 @@ def logged_score(connection: Connection, model_name: str, lead_id: str, *, until
 
 
 def scores_of_lead(connection: Connection, model_name: str, lead_id: str, *, most: int = 50) -> list[LeadScore]:
-    """The last scores that a model gave a lead, the last first; days that left the log are not among them."""
+    """The last scores that a model gave a lead, the last first; days that left the log are not among them.
+
+    Read some partitions at a time, back from the newest: to plan for those of a year at once takes longer than to read.
+    """
+    found: list[LeadScore] = []
+    asked: dict[str, Any] = {"model_name": model_name, "lead_id": lead_id}
     with connection.cursor(row_factory=class_row(LeadScore)) as cursor:
-        values = {"model_name": model_name, "lead_id": lead_id, "most": most}
-        return cursor.execute(statement("predictions", "scores_of_lead"), values).fetchall()
+        for since, until in _spans(connection):
+            values = {**asked, "since": since, "until": until, "most": most - len(found)}
+            # Planned for these bounds each time: a plan for any bounds would be one for all partitions.
+            found += cursor.execute(statement("predictions", "scores_of_lead"), values, prepare=False).fetchall()
+            if len(found) >= most:
+                break
+    return found
+
+
+def first_scored_at(connection: Connection, model_name: str, lead_id: str) -> datetime | None:
+    """When a model scored a lead first, as far back as the log goes; None where it never did."""
+    asked: dict[str, Any] = {"model_name": model_name, "lead_id": lead_id}
+    for since, until in reversed(_spans(connection)):
+        values = {**asked, "since": since, "until": until}
+        row = connection.execute(statement("predictions", "first_scored_at"), values, prepare=False).fetchone()
+        if row is not None and row[0] is not None:
+            first: datetime = row[0]
+            return first
+    return None
+
+
+def _spans(connection: Connection) -> list[tuple[datetime, datetime]]:
+    """All time in spans of at most so many partitions, from and until, the newest first."""
+    rows = connection.execute(statement("predictions", "log_starts")).fetchall()
+    starts: list[datetime] = [start for (start,) in rows if start is not None]
+    cuts = [_END, *starts[_PARTITIONS - 1 : -1 : _PARTITIONS], _BEGIN]
+    return [(since, until) for until, since in pairwise(cuts)]
 
 
 def scored_leads(

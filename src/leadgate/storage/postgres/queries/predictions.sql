@@ -50,10 +50,25 @@ COPY (
     ORDER BY p.scored_at, p.prediction_id
 ) TO STDOUT (FORMAT csv, HEADER)
 
+-- log_starts
+-- Where the partitions begin, by the catalogue; nothing of what is in them.
+SELECT (regexp_match(pg_get_expr(c.relpartbound, c.oid), $$FROM \('([^']+)'\)$$))[1]::timestamptz AS start
+FROM pg_inherits i
+JOIN pg_class c ON c.oid = i.inhrelid
+WHERE i.inhparent = 'leadgate.prediction_logs'::regclass
+ORDER BY start DESC NULLS LAST
+
+-- first_scored_at
+SELECT min(scored_at)
+FROM leadgate.prediction_logs
+WHERE lead_id = %(lead_id)s AND model_name = %(model_name)s
+  AND scored_at >= %(since)s AND scored_at < %(until)s
+
 -- scores_of_lead
 SELECT prediction_id, lead_id, scored_at, model_version, variant, predicted_score, priority, features, latency_ms,
        batch_size, request_id, route_epoch, shadow_version, shadow_score
 FROM leadgate.prediction_logs
 WHERE lead_id = %(lead_id)s AND model_name = %(model_name)s
+  AND scored_at >= %(since)s AND scored_at < %(until)s
 ORDER BY scored_at DESC, prediction_id DESC
 LIMIT %(most)s
