@@ -13,18 +13,30 @@ from states import State, Workbench
 Show = Callable[[str], tuple[State, Served]]
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium; of a file of tests, since no other test could run an event loop while it is open."""
-    path = find_chromium()
-    if path is None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Without a Chromium nothing is made for these tests; a skip from here is told once for all of them."""
+    if isinstance(item, pytest.Function) and "browser" in item.fixturenames and find_chromium() is None:
         pytest.skip(HOW_TO_GET_IT)
-    with chromium(path) as browser:
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """An installed Chromium."""
+    path = find_chromium()
+    assert path is not None  # or the test is skipped
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser(chromium_path: str) -> Iterator[Browser]:
+    """A browser; of a file of tests, since no other test could run an event loop while it is open."""
+    with chromium(chromium_path) as browser:
         yield browser
 
 
 @pytest.fixture(scope="session")
-def bench(server: str, template: str, made_workshop: Path, shared: Path) -> Workbench:
+def bench(shared: Path, server: str, template: str, made_workshop: Path) -> Workbench:
     """Makes states."""
     return Workbench(shared, server, template, made_workshop)
 
