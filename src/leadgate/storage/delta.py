@@ -47,18 +47,19 @@ def history(uri: str) -> tuple[Commit, ...]:
 
 
 def read(uri: str, version: int) -> pl.DataFrame:
-    """The rows of a version, in no particular order. Raises NotFoundError, also where files of it are gone."""
+    """The rows of a version, in no particular order. Raises NotFoundError, also for files that are gone or damaged."""
     known = [commit.version for commit in history(uri)]
     if version not in known:
         there = f"0 to {known[-1]}" if known else "none yet"
         raise NotFoundError(f"There is no version {version} of the table in {uri}; known: {there}.")
     try:
         return pl.read_delta(uri, version=version)
-    except Exception as error:
-        if not _tells_of_no_file(error):
+    except BaseException as error:
+        wrong = _wrong_with_files(error)
+        if wrong is None:
             raise
         raise NotFoundError(
-            f"Files of version {version} of the table in {uri} are gone (a vacuum takes those that the last version "
+            f"Files of version {version} of the table in {uri} are {wrong} (a vacuum takes those that the last version "
             "does not need); bring them back from a backup or from the store's versions of objects."
         ) from error
 
@@ -67,17 +68,21 @@ def is_whole(uri: str, version: int) -> bool:
     """Whether every file of a version is there; of each one only the end is read."""
     try:
         pl.scan_delta(uri, version=version).select(pl.len()).collect()
-    except Exception as error:
-        if not _tells_of_no_file(error):
+    except BaseException as error:
+        if _wrong_with_files(error) is None:
             raise
         return False
     return True
 
 
-def _tells_of_no_file(error: Exception) -> bool:
-    """Whether a file is missing, as folders and object stores tell it."""
+def _wrong_with_files(error: BaseException) -> str | None:
+    """Whether an error tells of a file that is gone, as folders and object stores say it, or damaged; else None."""
     said = str(error).lower()
-    return isinstance(error, FileNotFoundError) or any(word in said for word in ("not found", "nosuchkey", "404"))
+    if isinstance(error, FileNotFoundError) or any(word in said for word in ("not found", "nosuchkey", "404")):
+        return "gone"
+    # A file of another length makes Polars panic, which is no Exception and has no class that can be imported.
+    panic = type(error).__name__ == "PanicException"
+    return "damaged" if panic or isinstance(error, pl.exceptions.ComputeError) else None
 
 
 def keep_long(uri: str) -> bool:

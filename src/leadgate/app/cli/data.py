@@ -149,7 +149,11 @@ def _print_difference(found: "Difference", a: int, b: int) -> None:
     if shifts:
         columns = ["feature", "KS", "JS (nats)", "p", "missing"]
         print_table("How far the features moved, the farthest first", columns, shifts, numbers=" rrr")
-    examples = [(value.lead_id, value.column, value.before, value.after) for value in found.examples]
+    # str: a truth value would be told as a number.
+    examples = [
+        (value.lead_id, value.column, *("-" if side is None else str(side) for side in (value.before, value.after)))
+        for value in found.examples
+    ]
     if examples:
         print_table("The first changed leads", ["lead", "column", f"in {a}", f"in {b}"], examples)
 
