@@ -236,6 +236,9 @@ def test_an_empty_project_says_what_is_missing(tmp_path: Path, database: str) ->
         page = site.page("/ui/alerts")
     assert "No alert is open." in page.text
     assert "No worker is running" in page.text
+    assert {"standing unknown"} == {
+        each["class"] for each in page.attributes("section") if each["id"] == "alerts-standing"
+    }
     assert "No channel is named" in page.text
     assert "leadgate worker" in page.text
 

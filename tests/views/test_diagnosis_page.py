@@ -130,6 +130,8 @@ def test_a_look_now_is_made_once_however_often_its_page_is_loaded(site: Shown, m
     assert DATA_DRIFT in site.page(f"/ui/diagnosis?after={after}").text
     assert DATA_DRIFT in site.page("/ui/diagnosis?after=0").text
     assert desk.asked == 2
+    site.client.get("/ui/diagnosis?after=999999999999999", headers={"sec-fetch-site": "cross-site"})
+    assert desk.asked == 2  # a page from elsewhere cannot keep this machine busy
 
 
 @pytest.mark.parametrize(

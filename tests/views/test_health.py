@@ -70,7 +70,7 @@ def row(looked: Look, name: str, of: Project | None = None) -> Row:
     ("severities", "mark", "words"),
     (
         (("green", "green"), "green", "can be trusted today"),
-        (("green", "unknown"), "green", "can be trusted today"),
+        (("green", "unknown"), "green", "can be trusted today, as far as is known"),
         (("green", "yellow"), "yellow", "1 figure is out"),
         (("yellow", "yellow"), "yellow", "2 figures are out"),
         (("red", "yellow"), "red", "Do not rely"),
@@ -82,6 +82,16 @@ def test_the_headline_is_the_most_urgent_finding(severities: tuple[str, ...], ma
     standing = standing_of(look(*(result(f"check {i}", s) for i, s in enumerate(severities))), FRESH)
     assert standing.mark == mark
     assert words in standing.headline
+
+
+def test_what_cannot_be_judged_is_not_within_its_target() -> None:
+    """A model without outcomes is not said to meet its AUC: what is not known is named, the model's figures first."""
+    known = look(result("uptime"), result("usage", "unknown"), result("AUC", "unknown", area="model"))
+    standing = standing_of(known, FRESH)
+    assert "every figure is within" not in standing.headline
+    assert standing.because == ("Too little is known to judge AUC, usage.",)
+    many = standing_of(look(result("uptime"), *(result(f"c{i}", "unknown") for i in range(7))), FRESH)
+    assert many.because == ("Too little is known to judge c0, c1, c2, c3, c4 and 2 more.",)
 
 
 def test_what_is_out_is_named_the_most_urgent_first() -> None:
@@ -115,6 +125,9 @@ def test_nothing_is_known_before_the_first_check() -> None:
         ("*/15 * * * *", timedelta(minutes=61), True),
         ("0 */6 * * *", timedelta(hours=17), False),
         ("0 */6 * * *", timedelta(hours=19), True),
+        ("*/15 14-16 * * *", timedelta(hours=19.5), False),  # nothing was due since 16:45 of the day before
+        ("*/15 14-16 * * *", timedelta(hours=20), True),
+        ("0 6 * * 1-5", timedelta(days=3, hours=20), False),  # Friday's, on Tuesday: Monday's is one missed
         (None, timedelta(hours=23), False),
         (None, timedelta(hours=25), True),
     ),
@@ -155,6 +168,12 @@ def test_more_errors_than_a_challenger_may_have_ask_for_a_look() -> None:
     between = look(result("error rate", value=0.003, low=0.002, high=0.004))
     assert (row(between, "Error rate").mark, row(between, "Error rate").target) == ("yellow", "< 0.10 %")
     assert row(look(result("error rate", value=0.002, low=0.0005, high=0.004)), "Error rate").mark == "green"
+
+
+def test_throughput_names_the_hours_that_it_is_of() -> None:
+    """A project whose recent hours are six is not told of a day."""
+    use = load_of(requests=1_000, busy_s=1.6, workers=2.0)
+    assert "in the last 6 hours" in row(look(use=use), "Throughput", project(recent_hours=6)).says
 
 
 def test_throughput_is_what_all_workers_could_answer() -> None:

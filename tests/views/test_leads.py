@@ -167,6 +167,14 @@ def test_a_lead_is_found_by_its_id_and_no_other_is_shown(site: Shown) -> None:
     assert "0.99" not in page.text
 
 
+def test_the_first_score_is_the_first_though_it_is_not_shown(site: Shown, database: str) -> None:
+    """Of a lead that is scored all the time the last fifty came after its outcome, which was foreseen all the same."""
+    log(database, [prediction(100 + i, NOW - timedelta(minutes=i)) for i in range(60)])
+    page = page_of(site)
+    assert "It converted, 4.0 days after its first score." in page.text
+    assert "the last 50" in page.text
+
+
 def test_nobody_is_listed(site: Shown) -> None:
     """Leads are people: nothing is shown of whom nobody asked for."""
     page = site.page("/ui/leads")
@@ -305,18 +313,17 @@ def test_who_answers_where_nobody_is_assigned() -> None:
 def test_an_outcome_counts_within_its_window(days: float, said: str) -> None:
     """As matching has it: from the first score on, within the window, both ends included."""
     outcome = replace(OUTCOME, outcome_at=SCORE.scored_at + timedelta(days=days))
-    later = replace(SCORE, scored_at=SCORE.scored_at + timedelta(days=2))
-    assert outcome_of([outcome], [later, SCORE], OutcomeRules(window_days=7)) == said
+    assert outcome_of([outcome], SCORE.scored_at, OutcomeRules(window_days=7)) == said
 
 
 def test_silence_means_what_the_project_says_it_means() -> None:
     """Left out, or not converted; and when that is known."""
     lost = OutcomeRules(window_days=7, silence_means="not_converted")
-    assert "ends 2026-06-30" in outcome_of([], [SCORE], lost)
-    assert "counts as not converted" in outcome_of([], [SCORE], lost)
-    assert "is left out" in outcome_of([], [SCORE], OutcomeRules(window_days=7))
-    assert outcome_of([], [], lost) == "Nothing was reported of it."
-    assert outcome_of([OUTCOME], [], lost) == "It converted."
+    assert "ends 2026-06-30" in outcome_of([], SCORE.scored_at, lost)
+    assert "counts as not converted" in outcome_of([], SCORE.scored_at, lost)
+    assert "is left out" in outcome_of([], SCORE.scored_at, OutcomeRules(window_days=7))
+    assert outcome_of([], None, lost) == "Nothing was reported of it."
+    assert outcome_of([OUTCOME], None, lost) == "It converted."
 
 
 def test_scores_are_drawn_from_the_second_on_oldest_first() -> None:

@@ -146,6 +146,13 @@ def test_the_audit_log_tells_who_gave_a_version_its_names() -> None:
     assert [act.what for act in acts_of("1", entries, NAME)] == ["is champion no more"]
 
 
+@pytest.mark.parametrize("details", ("not JSON", "[1]", '{"before": 1, "after": null}'))
+def test_a_forged_entry_takes_no_page_away(details: str) -> None:
+    """The page of the audit log says that it is forged; the version's own page goes on."""
+    forged = replace(entry("model.register", f"{NAME} version 2"), details=details, happened_at="yesterday")
+    assert [(act.what, act.happened_at) for act in acts_of("2", [forged], NAME)] == [("registered", None)]
+
+
 @pytest.mark.parametrize(
     ("registered", "role", "told"),
     (

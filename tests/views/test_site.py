@@ -13,7 +13,7 @@ from leadgate.storage.postgres.keys import add_key, revoke_key
 from leadgate.views.access import ProxyRules
 from leadgate.views.pages import PAGES
 from serviced import a_key
-from shown import PROJECT, Shown, shown
+from shown import PROJECT, Page, Shown, shown
 
 NOW = datetime(2026, 6, 2, 12, tzinfo=UTC)
 ATTACK = "<script>alert(1)</script>"
@@ -266,6 +266,27 @@ def test_the_proxys_people_may_what_the_settings_say(kept: tuple[Path, str]) -> 
             answer = site.client.post("/ui/act/ack", data=data, headers=headers, follow_redirects=False)
             assert answer.status_code == status
         assert site.desk.asked == [("alerts", "ack", "--comment=x", "--", "1", "by=ana@example.com")]
+
+
+def test_what_an_act_came_to_is_said_where_it_leads_only(opened: Shown) -> None:
+    """No address says on a page of alerts that a rollout was rolled back."""
+    assert "The alert is in your care." in opened.page("/ui/alerts?done=ack").text
+    assert "Rolled back" not in opened.page("/ui/alerts?done=rollback").text
+    assert "Rolled back" not in opened.page("/?done=rollback").text
+
+
+def test_a_page_after_a_refused_act_asks_for_news_of_the_page_itself(opened: Shown) -> None:
+    """The address of the act cannot be asked for: the page would say that nobody answers."""
+    answer = opened.client.post("/ui/act/ack", data={"csrf": opened.csrf(), "alert": "1", "by": "ana"})
+    assert answer.status_code == 422
+    assert Page(answer.text).attributes("body")[0]["data-at"] == "/ui/alerts"
+    assert "data-at" not in opened.page("/ui/alerts").attributes("body")[0]
+
+
+def test_a_file_that_cannot_be_is_not_there(opened: Shown) -> None:
+    """Names that no file system has, and those that lead out of the folder."""
+    for path in ("%00", "..%2f..%2fsite.py", "%2e%2e/site.py", "a" * 5_000, "vendor"):
+        assert opened.client.get(f"/ui/static/{path}").status_code == 404
 
 
 def test_every_answer_has_a_strict_policy(opened: Shown) -> None:

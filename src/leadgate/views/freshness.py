@@ -21,15 +21,19 @@ class Freshness:
 
 def freshness_of(checked_at: datetime | None, cron: str | None, now: datetime) -> Freshness:
     """``cron``: when checks are due; None: by hand only, then they are stale after a day."""
-    every = None if cron is None else _turn(cron, now)
-    allowed = timedelta(days=1) if every is None else max(_LEAST, _TIMES * every)
-    stale = checked_at is not None and now - checked_at > allowed
-    return Freshness(checked_at=checked_at, stale=stale, due_every=every)
+    if cron is None:
+        stale = checked_at is not None and now - checked_at > timedelta(days=1)
+        return Freshness(checked_at=checked_at, stale=stale, due_every=None)
+    turns = _turns_before(now, cron)
+    since = min(turns[-1], now - _LEAST)
+    return Freshness(
+        checked_at=checked_at, stale=checked_at is not None and checked_at < since, due_every=turns[0] - turns[1]
+    )
 
 
-def _turn(cron: str, now: datetime) -> timedelta:
+def _turns_before(now: datetime, cron: str) -> list[datetime]:
+    """The last moments at which checks were due: at night there are none where they run by day."""
     from croniter import croniter  # noqa: PLC0415  # 50 ms, for pages
 
     times = croniter(cron, now)
-    first = times.get_next(datetime)
-    return timedelta(seconds=(times.get_next(datetime) - first).total_seconds())
+    return [times.get_prev(datetime) for _ in range(_TIMES)]

@@ -39,6 +39,8 @@ CHECKS = (
 )
 """Those whose history is shown."""
 
+_NAMED = 5
+"""Checks that are named in a sentence."""
 _URGENCY: Mapping[str, int] = {"green": 0, "unknown": 1, "yellow": 2, "red": 3}
 
 
@@ -84,7 +86,7 @@ class Look:
     results: tuple[CheckResult, ...] = ()
     history: tuple[PastValue, ...] = ()
     use: ServiceLoad | None = None
-    """Of the last day; None where no worker reported."""
+    """Of the hours that leadgate.yaml calls recent; None where no worker reported."""
 
     def of(self, check: str, subject: str | None = None) -> list[CheckResult]:
         """The results of a check, of one subject or of all."""
@@ -140,9 +142,25 @@ def standing_of(look: Look, fresh: Freshness) -> Standing:
         figures = f"{len(out)} figure{'s are' if len(out) > 1 else ' is'}"
         headline = f"The scores can be used; {figures} out of the target and should be looked at within two days."
         return Standing(mark="yellow", headline=headline, because=because)
-    if all(r.severity == "unknown" for r in look.results):
+    return _within(look.results)
+
+
+def _within(results: Sequence[CheckResult]) -> Standing:
+    """Of results of which none is out: what cannot be judged is not within its target."""
+    unknown = [r for r in results if r.severity == "unknown"]
+    if len(unknown) == len(results):
         return Standing(mark="unknown", headline="There is too little data yet to say whether the scores hold.")
+    if unknown:
+        headline = "The scores can be trusted today, as far as is known: every figure that can be judged is within its"
+        return Standing(mark="green", headline=f"{headline} target.", because=(_unjudged(unknown),))
     return Standing(mark="green", headline="The scores can be trusted today: every figure is within its target.")
+
+
+def _unjudged(unknown: Sequence[CheckResult]) -> str:
+    """The checks of which something cannot be judged yet, those of the model first."""
+    names = list(dict.fromkeys(r.check_name for r in sorted(unknown, key=lambda r: r.area != "model")))
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"Too little is known to judge {', '.join(names[:_NAMED])}{more}."
 
 
 def cards_of(look: Look, project: Project) -> list[Card]:
@@ -189,7 +207,7 @@ def _system(look: Look, project: Project) -> list[Row]:
     return [
         _row(look, "API latency p95", "latency p95", _ms, f"< {limits.p95_ms.yellow:g} ms"),
         _row(look, "API latency p99", "latency p99", _ms, f"< {limits.p99_ms.yellow:g} ms"),
-        _throughput(look.use, gates.throughput.at_least if gates.throughput else None),
+        _throughput(look.use, gates.throughput.at_least if gates.throughput else None, project.monitoring.recent_hours),
         _error_rate(look, project),
         _row(look, "Uptime", "uptime", lambda v: percent(v, 2), f"> {limits.uptime:.2%}"),
     ]
@@ -207,7 +225,7 @@ def _error_rate(look: Look, project: Project) -> Row:
     return found
 
 
-def _throughput(use: ServiceLoad | None, asked: float | None) -> Row:
+def _throughput(use: ServiceLoad | None, asked: float | None, hours: float) -> Row:
     """What the workers could answer, from what their answers cost (the service demand law)."""
     target = "not asked" if asked is None else f"> {count(asked)} req/s capacity"
     if use is None or use.busy_s <= 0 or not use.requests:
@@ -216,8 +234,8 @@ def _throughput(use: ServiceLoad | None, asked: float | None) -> Row:
     seconds = max(1.0, (use.until - use.since).total_seconds())
     capacity = max(1.0, use.workers) * use.requests / use.busy_s
     says = (
-        f"{use.requests:,} requests in the last day, {use.requests / seconds:,.2f} a second; one kept a processor "
-        f"busy for {1000 * use.busy_s / use.requests:.2f} ms, idle time of the workers included"
+        f"{use.requests:,} requests in the last {hours:g} hours, {use.requests / seconds:,.2f} a second; one kept a "
+        f"processor busy for {1000 * use.busy_s / use.requests:.2f} ms, idle time of the workers included"
     )
     mark: Mark = "green" if asked is None or capacity > asked else "unknown"  # idle workers show less than they can
     return Row(name="Throughput", value=f"≥ {number(capacity)} req/s", target=target, mark=mark, says=says)

@@ -97,23 +97,22 @@ def assignment_of(route: Route | None, lead_id: str) -> str:
     return f"This lead is assigned to the champion, version {route.champion} ({share})."
 
 
-def outcome_of(outcomes: Sequence[LeadOutcome], scores: Sequence[LeadScore], rules: OutcomeRules) -> str:
-    """What became of the lead, in a sentence. Both are newest first."""
-    first = scores[-1] if scores else None
+def outcome_of(outcomes: Sequence[LeadOutcome], first: datetime | None, rules: OutcomeRules) -> str:
+    """What became of the lead, in a sentence. Outcomes are newest first; ``first``: when it was scored first."""
     window = timedelta(days=rules.window_days)
     if not outcomes:
         if first is None:
             return "Nothing was reported of it."
         then = "counts as not converted" if rules.silence_means == "not_converted" else "is left out"
         return (
-            f"Nothing was reported of it. Its outcome window ends {first.scored_at + window:%Y-%m-%d}; where nothing "
+            f"Nothing was reported of it. Its outcome window ends {first + window:%Y-%m-%d}; where nothing "
             f"comes by then, it {then} when the scores are judged."
         )
     last = outcomes[0]
     said = "It converted" if last.converted else "It did not convert"
     if first is None:
         return f"{said}."
-    days = (last.outcome_at - first.scored_at) / timedelta(days=1)
+    days = (last.outcome_at - first) / timedelta(days=1)
     if days < 0:
         return f"{said}, before it was first scored: the score cannot have foreseen it, so it is left out."
     told = f"{said}, {days:.1f} days after its first score"

@@ -10,6 +10,7 @@ from leadgate.records import Interval, Route
 from leadgate.storage.postgres.checks import VersionFigure, VersionSpan
 from leadgate.views.model_curves import Graded
 from leadgate.views.wording import NONE, count, number, percent, plain
+from leadgate.views.wording import share as share_text
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -113,9 +114,9 @@ def role_of(version: str, routes: Sequence[Route], registered: "Version | None")
     route = routes[0] if routes else None
     share = 0.0 if route is None else route.share / _BUCKETS
     if route is not None and version == route.champion:
-        return _role("champion", f"answers {percent(1 - share, 0)} of the leads" if share else "answers every lead")
+        return _role("champion", f"answers {share_text(1 - share)} of the leads" if share else "answers every lead")
     if route is not None and version == route.challenger:
-        said = f"answers {percent(share, 0)}" if share else "is scored beside, and answers none"
+        said = f"answers {share_text(share)}" if share else "is scored beside, and answers none"
         return _role("challenger", f"{plain(route.stage)}: {said}")
     return _unrouted(version, routes, registered)
 

@@ -73,7 +73,8 @@ class ActRow:
     """What the audit log says of the version's names."""
 
     entry: int
-    happened_at: datetime
+    happened_at: datetime | None
+    """None for a time that is none."""
     actor: str
     what: str
     reason: str
@@ -266,7 +267,7 @@ def acts_of(version: str, entries: Sequence[Entry], model_name: str) -> list[Act
     """The entries that registered a version, or gave or took its names champion and challenger, newest first."""
     found = []
     for entry in entries:
-        details: dict[str, Any] = json.loads(entry.details)
+        details = _details(entry)
         what = _renamed(version, details) if entry.subject == f"model {model_name}" else []
         if entry.act == "model.register" and entry.subject == f"{model_name} version {version}":
             what = ["registered"]
@@ -274,13 +275,29 @@ def acts_of(version: str, entries: Sequence[Entry], model_name: str) -> list[Act
             found.append(
                 ActRow(
                     entry=entry.entry,
-                    happened_at=datetime.fromisoformat(entry.happened_at),
+                    happened_at=_time(entry.happened_at),
                     actor=entry.actor,
                     what=", ".join(what),
                     reason=str(details.get("reason") or ""),
                 )
             )
     return found
+
+
+def _details(entry: Entry) -> Mapping[str, Any]:
+    """What an entry says beside its words; nothing where it is no JSON object, for then somebody forged it."""
+    try:
+        found = json.loads(entry.details)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:  # as above
+        return None
 
 
 def _renamed(version: str, details: Mapping[str, Any]) -> list[str]:

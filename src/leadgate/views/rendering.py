@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
+from math import isfinite
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -32,6 +33,7 @@ def make_environment() -> Environment:
         "moment": lambda seconds: when(datetime.fromtimestamp(seconds, UTC)),
         "number": wording.number,
         "percent": wording.percent,
+        "share": wording.share,
         "count": wording.count,
         "plain": wording.plain,
         "chart": chart_data,
@@ -45,14 +47,22 @@ def when(at: datetime | None, otherwise: str = "never") -> Markup | str:
     """A moment: UTC for everybody, and in the viewer's own zone where scripts run."""
     if at is None:
         return otherwise
+    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     return Markup('<time datetime="{}">{} UTC</time>').format(
         at.isoformat(timespec="seconds"), at.strftime("%Y-%m-%d %H:%M")
     )
 
 
 def chart_data(chart: Chart) -> dict[str, Any]:
-    """A chart as ``static/charts.js`` reads it."""
-    return asdict(chart)
+    """A chart as ``static/charts.js`` reads it: JSON has no infinity and no NaN, so there is no figure then."""
+    drawn = asdict(chart)
+    for series in drawn["series"]:
+        series.update({name: [_finite(value) for value in series[name]] for name in ("x", "y", "low")})
+    return drawn
+
+
+def _finite(value: float | str | None) -> float | str | None:
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 _DIGESTS: dict[str, str] = {}
@@ -73,6 +83,7 @@ def spark(values: list[float | None]) -> Markup:
 
     It is ornament: the row says its value in words.
     """
+    values = [None if value is None or not isfinite(value) else value for value in values]
     known = [value for value in values if value is not None]
     if len(known) < 2:  # noqa: PLR2004
         return Markup("")

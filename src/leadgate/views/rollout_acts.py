@@ -7,7 +7,7 @@ from leadgate.rollout.history import History
 from leadgate.rollout.stages import acts_of
 from leadgate.scoring.keys import Scope
 from leadgate.views.acts import ACTS
-from leadgate.views.wording import number, plain
+from leadgate.views.wording import number, plain, share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +138,7 @@ def _offers(history: History) -> dict[str, Offer]:
             name="windback",
             label="Roll back gradually",
             sentence=(
-                f"Version {old} answers all but {gradual.share:.0%} of the leads, version {new} keeps those for "
+                f"Version {old} answers all but {share(gradual.share)} of the leads, version {new} keeps those for "
                 f"{number(gradual.days, 2)} days; then the rollout is over. A post-mortem is opened."
             ),
             danger=True,

@@ -11,7 +11,8 @@ from leadgate.rollout.history import History
 from leadgate.rollout.routing import BUCKETS
 from leadgate.rollout.stages import Stage
 from leadgate.storage.postgres.rollouts import Rollout, Step
-from leadgate.views.wording import number, percent, plain
+from leadgate.views.wording import number, plain
+from leadgate.views.wording import share as share_text
 
 STAGES: tuple[LiveStage, ...] = ("shadow", "canary", "ab_test", "full")
 
@@ -77,11 +78,11 @@ def answerers_of(route: Route) -> list[Answerer]:
     share = route.share / BUCKETS
     if route.challenger is None:
         return [Answerer(version=route.champion, role="champion", share=1.0, says="answers every lead")]
-    champion = "answers every lead" if not route.share else f"answers {percent(1 - share, 0)} of the leads"
+    champion = "answers every lead" if not route.share else f"answers {share_text(1 - share)} of the leads"
     challenger = (
         "scores every lead in its shadow; nobody is told"
         if not route.share
-        else f"answers {percent(share, 0)} of the leads"
+        else f"answers {share_text(share)} of the leads"
     )
     return [
         Answerer(version=route.champion, role="champion", share=1 - share, says=champion),
@@ -100,15 +101,15 @@ def headline_of(history: History) -> str:
         case "shadow":
             said = f"{new} scores every lead in the shadow of {old}; nobody is told."
         case "canary":
-            said = f"{new} answers {percent(rules.canary.share, 0)} of the leads, the canary; {old} the others."
+            said = f"{new} answers {share_text(rules.canary.share)} of the leads, the canary; {old} the others."
         case "ab_test":
-            said = f"{new} answers {percent(rules.ab_test.share, 0)} of the leads, the A/B test; {old} the others."
+            said = f"{new} answers {share_text(rules.ab_test.share)} of the leads, the A/B test; {old} the others."
         case "full":
             watched = "the rollout is over" if state.finished else "it is still watched"
             said = f"{new} answers every lead; {watched}."
         case "rolling_back":
             said = (
-                f"{new} is on its way back and keeps {percent(rules.gradual_rollback.share, 0)} of the leads for now."
+                f"{new} is on its way back and keeps {share_text(rules.gradual_rollback.share)} of the leads for now."
             )
         case "rolled_back":
             said = f"{new} was rolled back; {old} answers every lead."

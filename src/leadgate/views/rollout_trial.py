@@ -9,7 +9,7 @@ from leadgate.rollout.evidence import ExperimentEvidence, Side
 from leadgate.storage.postgres.rollouts import Look
 from leadgate.views.charts import Axis, Chart, Series
 from leadgate.views.rollout_gates import Judged
-from leadgate.views.wording import percent, plain
+from leadgate.views.wording import percent, plain, share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +114,7 @@ def _interval(trial: ExperimentEvidence, looks: Sequence[Look], rules: Experimen
         y=Axis(label="difference", share=True),
         series=[
             Series(
-                name=f"{percent(1 - rules.alpha, 0)} interval",
+                name=f"{share(1 - rules.alpha)} interval",
                 kind="band",
                 x=x,
                 low=[k.low for k in known],

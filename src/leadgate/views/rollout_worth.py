@@ -10,7 +10,7 @@ from leadgate.rollout.evidence import ExperimentEvidence, PlannedTest, Revenue, 
 from leadgate.stats.sequential import MIN_CONVERSIONS, sequence_interval
 from leadgate.views.health import Mark
 from leadgate.views.reports.money import LEVEL, Increment, Paid, increment
-from leadgate.views.wording import percent
+from leadgate.views.wording import share
 
 _LEADS = 1_000
 _MONTH_DAYS = 30
@@ -103,7 +103,7 @@ def _known(found: Contest, trial: ExperimentEvidence, conversions: Increment) ->
             *_scaled("conversions", conversions, found.design, lambda v: f"{v:+,.1f}"),
             *(_revenue(money, found.design) if money else []),
         ],
-        level=percent(LEVEL if trial.test else 1 - found.rules.alpha, 0),
+        level=share(LEVEL if trial.test else 1 - found.rules.alpha),
         notes=_notes(found, trial, money),
         evidence_id=found.evidence_id,
         at=found.at,

@@ -82,7 +82,7 @@ class Site:
             _require(viewer, "read", "Your login does not allow to look at the dashboard; it needs the scope read.")
             query, now = dict(request.query_params), self._sources.clock()
             ask = Ask(path=page.path, query=query, viewer=viewer, now=now)
-            consulted = None if page.consult is None else await page.consult(self._sources.desk, ask)
+            consulted = await page.consult(self._sources.desk, ask) if page.consult and _is_ours(request) else None
             html = await anyio.to_thread.run_sync(self._page, page, ask, consulted, said)
         except Exception as error:  # noqa: BLE001  # whatever it is, the viewer gets a page and the log a line
             return self._refused(error, request)
@@ -94,7 +94,7 @@ class Site:
     def _page(self, page: Page, ask: Ask, consulted: bytes | None, said: Mapping[str, str] | None) -> str:
         facts = page.gather(self._sources, ask) if consulted is None else page.told(self._sources, ask, consulted)
         known = ACTS.get(ask.text("done"))
-        said = said or ({"good": known.done} if known else {})
+        said = said or ({"good": known.done} if known and known.back == page.path else {})
         return self._render(f"{page.name}.html", page=facts, ask=ask, viewer=ask.viewer, said=said, current=page.name)
 
     async def _act(self, request: Request) -> Response:
@@ -214,6 +214,11 @@ def _bug(error: Exception, status: int) -> Exception | None:
 def _require(viewer: Viewer, scope: Any, sentence: str) -> None:
     if not viewer.may(scope):
         raise NotAllowedError(sentence)
+
+
+def _is_ours(request: Request) -> bool:
+    """Whether a person or a page of ours asks: what takes minutes is not done for a page from elsewhere."""
+    return is_same_origin(request.headers)
 
 
 def _require_same_origin(request: Request) -> None:

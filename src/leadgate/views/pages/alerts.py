@@ -32,6 +32,7 @@ from leadgate.views.diagnosis_links import name_of, page_of
 from leadgate.views.sources import Sources
 
 _MOST = 25
+_MOST_OPEN = 100
 _LEVELS = ("yellow", "red")
 
 
@@ -67,6 +68,9 @@ class Board:
     mark: Mark
     headline: str
     open: Sequence[OpenAlert]
+    """The most urgent ones."""
+    more_open: int
+    """That are not listed."""
     silences: Sequence[SilenceRow]
     """Those that hold, the last first."""
     channels: Sequence[ChannelRow]
@@ -137,14 +141,17 @@ def _board(connection: Connection, project: Project, ask: Ask) -> Board:
     mark, headline = headline_of(found)
     jobs = _jobs(connection, project, ask.now)
     resolved, asked, more = _resolved(connection, name, ask)
+    worker = worker_state(lives=worker_lives(connection, name), jobs=jobs)
+    looked_after = worker.mark in ("green", "yellow")
     return Board(
-        mark=mark,
+        mark="unknown" if mark == "green" and not looked_after else mark,
         headline=headline,
-        open=found,
+        open=found[:_MOST_OPEN],
+        more_open=len(found) - len(found[:_MOST_OPEN]),
         silences=silences,
         channels=channel_rows(project.alerts.channels, store.channel_states(connection, name)),
         undelivered=store.undelivered(connection, name, most=20),
-        worker=worker_state(lives=worker_lives(connection, name), jobs=jobs),
+        worker=worker,
         jobs=jobs,
         resolved=resolved,
         older=_address(ask, {**asked, "before": str(resolved[-1].alert_id)}) if more else None,

@@ -46,6 +46,8 @@ from leadgate.views.freshness import Freshness, freshness_of
 from leadgate.views.sources import Sources
 
 _DAYS = (1.0, 7.0, 28.0)
+_MOST_FEATURES = 200
+"""That are listed: a page of thousands is too heavy for a phone."""
 _SEARCHED = timedelta(days=10)
 """How far back runs over the other windows are looked for: the weekly one is among them."""
 
@@ -92,6 +94,8 @@ class Drift:
     leads: int | None = None
     """That it scored in the window; None without a profile."""
     features: Sequence[FeatureRow] = ()
+    more_features: int = 0
+    """That are less urgent than these."""
     detail: Detail | None = None
     scores: Sequence[FindingRow] = ()
     charts: Sequence[Chart] = ()
@@ -134,6 +138,7 @@ def _shown(  # noqa: PLR0917  # private
     feature = _feature(ask, results)
     kept = {"days": f"{_length(run):g}"} if ask.text("days") else {}
     rows = feature_rows(results, feature, kept)
+    listed = [row for i, row in enumerate(rows) if i < _MOST_FEATURES or row.chosen]
     segments, more = segment_rows(results)
     distribution = None if sides is None else scores_chart(*sides)
     past = _past(connection, project.name, run, "score drift", "champion")
@@ -146,7 +151,8 @@ def _shown(  # noqa: PLR0917  # private
         run=run,
         version=version,
         leads=None if sides is None else sides[1].predictions,
-        features=rows,
+        features=listed,
+        more_features=len(rows) - len(listed),
         detail=None if feature is None else _detail(connection, project, run, results, rows, sides),
         scores=score_rows(results),
         charts=[chart for chart in (distribution, history) if chart is not None],

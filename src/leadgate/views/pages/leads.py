@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from leadgate.leads.project import Project
@@ -9,7 +10,7 @@ from leadgate.records import Contact, Route
 from leadgate.storage.postgres.connection import Connection
 from leadgate.storage.postgres.contacts import contacts_of
 from leadgate.storage.postgres.outcomes import LeadOutcome, outcomes_of
-from leadgate.storage.postgres.predictions import LeadScore, scores_of_lead
+from leadgate.storage.postgres.predictions import LeadScore, first_scored_at, scores_of_lead
 from leadgate.storage.postgres.rollouts import rollouts_of, sign_offs_of, steps_of
 from leadgate.storage.postgres.routes import present_route, route_of_epoch, routes_of
 from leadgate.views.asking import Ask, NoSuchPageError
@@ -106,6 +107,8 @@ class _Read:
     """What is known of a lead."""
 
     scores: Sequence[LeadScore]
+    first_at: datetime | None
+    """When it was scored first, which may be before all of these; None for never."""
     outcomes: Sequence[LeadOutcome]
     contacts: Sequence[Contact]
     present: Route | None
@@ -137,8 +140,12 @@ def _read(connection: Connection, project: Project, lead_id: str, which: str) ->
     first = None
     if chosen is not None and brought is None:
         first = first_route_of(routes_of(connection, project.name), digest_of(chosen, route))
+    first_at = scores[-1].scored_at if scores else None
+    if len(scores) == _MOST:
+        first_at = first_scored_at(connection, project.name, lead_id)
     return _Read(
         scores=scores,
+        first_at=first_at,
         outcomes=outcomes_of(connection, lead_id, most=_MOST),
         contacts=contacts_of(connection, lead_id, most=_MOST),
         present=present_route(connection, project.name),
@@ -175,7 +182,7 @@ def _lead(sources: Sources, project: Project, lead_id: str, read: _Read) -> Lead
         many=len(read.scores) == _MOST,
         chart=chart_of(read.scores),
         assignment=assignment_of(read.present, lead_id),
-        outcome=outcome_of(read.outcomes, read.scores, project.outcomes),
+        outcome=outcome_of(read.outcomes, read.first_at, project.outcomes),
         outcomes=read.outcomes,
         contacts=read.contacts,
         chosen=_explain(sources, project.name, read) if read.chosen else None,

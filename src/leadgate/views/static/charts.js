@@ -62,7 +62,7 @@ function draw(element) {
   const canvas = element.querySelector("canvas");
   const category = spec.x.kind === "category";
   drawn.set(element, new Chart(canvas, {
-    data: { labels: category ? spec.series[0].x : undefined, datasets: datasets(spec) },
+    data: { labels: category ? spec.series.reduce((most, each) => (each.x.length > most.length ? each.x : most), []) : undefined, datasets: datasets(spec) },
     options: {
       indexAxis: spec.sideways ? "y" : "x",
       animation: false, responsive: true, maintainAspectRatio: false, parsing: category ? undefined : true,

@@ -87,13 +87,22 @@ function putInPlace(fresh) {
   return changed;
 }
 
+// What an act came to is said once: not to who loads the page again, or is sent its address.
+function forgetDone() {
+  const at = new URL(location.href);
+  if (!at.searchParams.has("done")) return;
+  at.searchParams.delete("done");
+  history.replaceState(history.state, "", at);
+}
+
 async function askAgain() {
   if (document.hidden || asking) return;
   asking = true;
+  forgetDone();
   try {
     const headers = tag ? { "If-None-Match": tag } : {};
-    const answer = await fetch(location.href, { headers, cache: "no-store", redirect: "manual", signal: AbortSignal.timeout(15000) });
-    if (answer.type === "opaqueredirect") { location.reload(); return; }
+    const answer = await fetch(document.body.dataset.at ?? location.href, { headers, cache: "no-store", redirect: "manual", signal: AbortSignal.timeout(15000) });
+    if (answer.type === "opaqueredirect") { if (document.body.dataset.at) location.assign(document.body.dataset.at); else location.reload(); return; }
     if (answer.status !== 304 && !answer.ok) throw new Error(String(answer.status));
     answered = new Date();
     document.getElementById("lost").hidden = true;
