@@ -32,6 +32,13 @@ def evaluate_rollout(home: Home) -> str:
     return f"rollout {judged.rollout_id}, stage {judged.before.stage}: {what}. {judged.decision.reason}"
 
 
+def retrain(home: Home) -> str:
+    """Train a version where the triggers say so, or go on with a run that did not end."""
+    from leadgate.app.retraining import retrain_if_due  # noqa: PLC0415
+
+    return retrain_if_due(home)
+
+
 def deliver_alerts(home: Home) -> str:
     """Deliver the messages that wait."""
     from leadgate.app.alerting import deliver_alerts as deliver  # noqa: PLC0415

@@ -53,6 +53,7 @@ JOBS = (
     Job(name="daily_checks", lane="checks", does="checks over a day, then alerts", chore=chores.check_day),
     Job(name="weekly_checks", lane="checks", does="checks over 28 days, then alerts", chore=chores.check_weeks),
     Job(name="rollout", lane="rollout", does="evaluates the rollout", chore=chores.evaluate_rollout),
+    Job(name="retraining", lane="retraining", does="asks the triggers, trains where they say so", chore=chores.retrain),
     Job(name="alerts", lane="alerts", does="delivers alerts", chore=chores.deliver_alerts),
     Job(name="profiles", lane="upkeep", does="merges hourly profiles", chore=chores.tidy_profiles),
     Job(name="records", lane="upkeep", does="removes old records", chore=chores.remove_records),

@@ -69,3 +69,23 @@ def merge(existing: pl.DataFrame, incoming: pl.DataFrame, id_column: str) -> Mer
         changed=changed.height,
         unchanged=both.height - changed.height,
     )
+
+
+def as_snapshot(existing: pl.DataFrame, seen: pl.DataFrame, schema: LeadSchema) -> pl.DataFrame:
+    """Leads as a model saw them, with the columns of a snapshot.
+
+    ``seen`` has id, timestamp, target and the features in use. What it does not have, and the time of creation, stay
+    as they are in ``existing`` for leads that are there: a lead that was held out by id and date stays held out.
+    """
+    columns = columns_of(schema)
+    kept = [name for name in columns if name not in seen.columns]
+    kept += [schema.timestamp] if schema.timestamp else []
+    before = existing.select(schema.id, *(pl.col(name).alias(f"{name}\0before") for name in kept))
+    both = seen.join(before, on=schema.id, how="left", maintain_order="left")
+    values = [
+        pl.coalesce(f"{name}\0before", *([name] if name in seen.columns else [])).alias(name)
+        if name in kept
+        else pl.col(name)
+        for name in columns
+    ]
+    return both.select(value.cast(kind) for value, kind in zip(values, columns.values(), strict=True))

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 from leadgate.errors import BadConfigError
 from leadgate.leads.alert_rules import AlertRules
 from leadgate.leads.monitoring_rules import MonitoringRules
+from leadgate.leads.retraining_rules import RetrainingRules
 from leadgate.leads.rollout_rules import RolloutRules
 from leadgate.leads.schema import Feature, LeadSchema, Record
 from leadgate.leads.worker_rules import WorkerRules
@@ -86,6 +87,7 @@ class Project(Record):
     outcomes: OutcomeRules = OutcomeRules()
     rollout: RolloutRules = RolloutRules()
     monitoring: MonitoringRules = MonitoringRules()
+    retraining: RetrainingRules = RetrainingRules()
     worker: WorkerRules = WorkerRules()
     alerts: AlertRules = AlertRules()
 

@@ -211,6 +211,29 @@ monitoring:
     contacts_a_day: null               # leads that the team can contact; null: as many as it did
     source_feature: null               # says where a lead comes from; null: found by its name
 
+# When a model is trained anew, on what, and what the new one has to be.
+retraining:
+  triggers:  # what asks for it; null switches one off
+    schedule: "0 2 * * sun"  # minute hour day month weekday, in UTC
+    auc_below: 0.85          # of matured leads, surely; for a champion that reached it on its hold-out
+    drifted_features: 2      # more than these are an emergency; one asks people to look
+    rating: true             # a sales rating surely below monitoring.business.rating is an emergency
+    new_leads: 10000         # more with an outcome than these since the last training
+  cool_down_days: 7            # between two trainings that a trigger asks for
+  emergency_cool_down_days: 1  # before one that an emergency asks for
+  most_a_month: 6              # trainings that triggers start in 30 days
+  least_new_leads: 100         # with fewer new leads with an outcome there is nothing new to learn
+  window_days: 180             # a model of the last leads is tried beside one of all, the better is kept; null: all
+  compare_days: 90             # held-out leads of this span compare the new version with the champion
+  gates:
+    challenger_auc: 0.87   # on the hold-out, to become challenger; null where no model of yours reaches it
+    alert_auc: 0.85        # below it nothing is registered, and people are told; null: not asked
+    champion_margin: 0.01  # AUC that it may lie below the champion's, on the same recent leads
+    locked_margin: 0.03    # the same for the best champion so far, on leads whose outcomes were locked with it
+    unexplained_loss: 0.05 # that the champion may have lost of late, where the new one gains nothing: wrong labels?
+    relabelled: 0.02       # share of the locked outcomes that may have changed since
+  rollout: auto  # a version that passes goes into the shadow by itself; ask: a person starts its rollout
+
 # What `leadgate worker` does by itself. When: minute hour day month weekday, in UTC; null: only by hand.
 worker:
   schedule:
@@ -218,6 +241,7 @@ worker:
     daily_checks: "20 3 * * *"     # over one day
     weekly_checks: "40 3 * * mon"  # over 28 days
     rollout: "5-59/15 * * * *"     # what `leadgate rollout evaluate` does
+    retraining: "0 * * * *"        # asks the triggers of retraining, and trains where they say so
     alerts: "* * * * *"            # delivers what waits
     profiles: "50 * * * *"         # what `leadgate profile tidy` does
     records: "10 2 * * *"          # removes what keep_days says

@@ -35,6 +35,7 @@ class Schedule(Record):
     daily_checks: Cron | None = "20 3 * * *"
     weekly_checks: Cron | None = "40 3 * * mon"
     rollout: Cron | None = "5-59/15 * * * *"
+    retraining: Cron | None = "0 * * * *"
     alerts: Cron | None = "* * * * *"
     profiles: Cron | None = "50 * * * *"
     records: Cron | None = "10 2 * * *"

@@ -22,6 +22,7 @@ DOES: Mapping[str, str] = {
     "daily_checks": "checks over one day, then the alerts",
     "weekly_checks": "checks over 28 days, then the alerts",
     "rollout": "evaluates the rollout",
+    "retraining": "trains where the triggers say so",
     "alerts": "delivers messages",
     "profiles": "merges hourly profiles",
     "records": "removes old records",

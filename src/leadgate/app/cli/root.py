@@ -24,8 +24,10 @@ from leadgate.app.cli import (
     profile,
     ratings,
     report,
+    retrain,
     rollout,
     route,
+    triggers,
 )
 from leadgate.app.cli.options import HERE, AsJson, ProjectDir, one_of
 from leadgate.app.cli.output import console, errors, moment, print_json, print_table, progress, share, with_interval
@@ -59,6 +61,7 @@ app.add_typer(check.app, name="check")
 app.add_typer(report.app, name="report")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(triggers.app, name="triggers")
 app.add_typer(audit.app, name="audit")
 app.add_typer(db.app, name="db")
 
@@ -195,6 +198,7 @@ def up(project: ProjectDir = HERE) -> None:
 
 
 app.command()(worker)
+app.command()(retrain.retrain)
 
 
 @app.command()

@@ -402,6 +402,51 @@ job_runs = Table(
     comment="each run of a job, by the worker or by hand",
 )
 
+retrainings = Table(
+    "retrainings",
+    metadata,
+    Column("retraining_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("model_name", Text, nullable=False),
+    Column("started_at", Time, nullable=False, comment="what was known then is what it learns"),
+    Column("started_by", Text, nullable=False),
+    Column("trigger", Text, nullable=False),
+    Column("emergency", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("ended_at", Time, comment="null while it runs, or waits"),
+    Column("result", Text, comment="null with ended_at"),
+    Column("sentence", Text, comment="what became of it"),
+    Column("version", Text, comment="that it registered; null for none"),
+    CheckConstraint("result IN ('challenger', 'registered', 'stopped')", name="result_known"),
+    CheckConstraint("(ended_at IS NULL) = (result IS NULL)", name="ended_with_a_result"),
+    Index("retrainings_one_alive_idx", "model_name", unique=True, postgresql_where=text("ended_at IS NULL")),
+    comment="each time that a model was trained anew, and why",
+)
+
+retraining_steps = Table(
+    "retraining_steps",
+    metadata,
+    Column("retraining_id", ForeignKey(retrainings.c.retraining_id), primary_key=True),
+    Column("step", Text, primary_key=True),
+    Column("done_at", Time, nullable=False),
+    Column("details", JSONB, nullable=False),
+    comment="append-only: the steps of a retraining that are done, with their figures",
+)
+
+retraining_decisions = Table(
+    "retraining_decisions",
+    metadata,
+    Column("decision_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("model_name", Text, nullable=False),
+    Column("decided_at", Time, nullable=False),
+    Column("act", Text, nullable=False),
+    Column("trigger", Text, comment="that asked; null for none"),
+    Column("why_not", Text, comment="the kind of reason not to run; null where it runs"),
+    Column("reason", Text, nullable=False),
+    Column("triggers", JSONB, nullable=False, comment="each one with value and threshold"),
+    Index(None, "model_name", "decision_id"),
+    comment="append-only: what the triggers said, a row each time that the answer changed",
+)
+
 alerts = Table(
     "alerts",
     metadata,

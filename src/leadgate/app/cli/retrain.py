@@ -1,0 +1,118 @@
+"""leadgate retrain: the whole way from outcomes to a version in the shadow, by hand."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from leadgate.app.cli.options import HERE, AsJson, ProjectDir
+from leadgate.app.cli.output import console, print_json, print_table
+from leadgate.app.wire import open_home
+
+if TYPE_CHECKING:
+    from leadgate.app.wire import Home
+
+Reason = Annotated[str, typer.Option(help="Why; it stands on the run, its version and in the audit log.")]
+
+
+def retrain(
+    project: ProjectDir = HERE,
+    reason: Reason = "asked for by hand",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would learn from; change nothing.")] = False,
+    abandon: Annotated[
+        bool, typer.Option("--abandon", help="End a run that cannot be gone on with, for the reason given.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train the model anew on matured outcomes, whatever the triggers say, or go on with a run that did not end.
+
+    Outcomes become labelled leads and a snapshot; the new version is held against the champion and the gates of
+    leadgate.yaml's section retraining; one that passes is registered as challenger and goes into the shadow. Ends with
+    1 where it failed and can be gone on with, with 2 where somebody trains already.
+    """
+    home = open_home(project)
+    if dry_run:
+        _print_plan(home, as_json=as_json)
+        return
+    if abandon:
+        from leadgate.app import retraining  # noqa: PLC0415
+
+        console.print(retraining.abandon(home, reason=reason, by=home.author), markup=False, soft_wrap=True)
+        return
+    told = _run(home, reason)
+    if as_json:
+        print_json(told)
+        return
+    rows = [(step["step"].replace("_", " "), _figures(step["details"])) for step in told["steps"]]
+    print_table(f"Retraining {told['retraining_id']}: {told['reason']}", ["step", "figures"], rows)
+    for gate in _gates(told):
+        mark = {True: "passed", False: "FAILED", None: "not judged"}[gate["passed"]]
+        console.print(f"{gate['name']}: {mark}. {gate['sentence']}", markup=False, soft_wrap=True)
+    console.print(f"{told['result']}: {told['sentence']}", markup=False, soft_wrap=True)
+
+
+def _run(home: "Home", reason: str) -> dict[str, Any]:
+    """Under the lock of the worker's job, and written down as one of its runs."""
+    from leadgate.app import retraining  # noqa: PLC0415
+    from leadgate.app.jobs import find_job, run_job  # noqa: PLC0415
+    from leadgate.storage.postgres.retrainings import retrainings_of, steps_of  # noqa: PLC0415
+
+    job = replace(find_job("retraining"), chore=lambda home: retraining.retrain(home, reason=reason, by=home.author))
+    run = run_job(home, job, home.author)
+    if run.result != "ok":
+        console.print(
+            f"retraining {run.result}: {run.sentence} `leadgate retrain` goes on with it.",
+            markup=False,
+            soft_wrap=True,
+        )
+        raise typer.Exit(2 if run.result == "refused" else 1)
+    with home.connection() as connection:
+        last = retrainings_of(connection, home.project.name, most=1)[0]
+        done = steps_of(connection, last.retraining_id)
+    steps = [vars(done[name]) for name in retraining.STEPS if name in done]
+    return {**vars(last), "steps": steps}
+
+
+def _print_plan(home: "Home", *, as_json: bool) -> None:
+    """What it would learn from, and what the triggers say."""
+    from leadgate.app import renewing  # noqa: PLC0415
+    from leadgate.app.retraining import unfinished  # noqa: PLC0415
+    from leadgate.app.triggering import decide_now  # noqa: PLC0415
+
+    now = home.clock()
+    with home.connection() as connection:
+        found = renewing.collect(home, connection, now)
+    good = renewing.validated(home, found, "the scored leads", now) if found.leads.height else None
+    both = renewing.merged(home, good.leads if good else found.leads)
+    waiting, decision = unfinished(home), decide_now(home)
+    told = {
+        "scored_long_enough_ago": found.scored,
+        "labelled": found.leads.height,
+        "left_out_without_outcome": found.silent,
+        "withheld_for_an_outage": found.withheld,
+        "left_out_decided_before_the_score": found.decided_before,
+        "bad_rows": good.bad_rows if good else 0,
+        "new_leads": both.new.height,
+        "changed_leads": both.changed,
+        "goes_on_with": waiting.retraining_id if waiting else None,
+        "triggers_say": f"{decision.act}: {decision.reason}",
+    }
+    if as_json:
+        print_json(told)
+        return
+    rows = [(name.replace("_", " "), value) for name, value in told.items()]
+    print_table("What a retraining would learn from; nothing was changed", ["what", ""], rows)
+
+
+def _gates(told: dict[str, Any]) -> list[dict[str, Any]]:
+    judged: dict[str, Any] = next((step["details"] for step in told["steps"] if step["step"] == "judged"), {})
+    gates: list[dict[str, Any]] = judged.get("gates", [])
+    return gates
+
+
+def _figures(details: dict[str, Any]) -> str:
+    """What is short enough for a table."""
+    short = {
+        k: v for k, v in details.items() if k not in ("gates", "digest", "model_digest", "import_id", "sentence", "why")
+    }
+    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in short.items() if value is not None)

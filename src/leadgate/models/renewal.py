@@ -1,0 +1,249 @@
+"""Whether a version that was trained anew may follow the champion (quiet)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+import polars as pl
+
+from leadgate.leads.project import ModelRules
+from leadgate.leads.retraining_rules import RenewalGates
+from leadgate.leads.schema import LeadSchema
+from leadgate.leads.split import time_holdout
+from leadgate.models.dataset import FEWEST_OF_A_CLASS, created_since, dataset_of
+from leadgate.models.evaluation import Comparison
+from leadgate.models.pipeline import build_pipeline, frame_of, predict
+from leadgate.stats.auc import auc
+
+Fate = Literal["challenger", "registered", "stopped"]
+
+_RECENT = 0.2
+"""Share of the leads, the last ones, on which a model of all leads and one of a window are compared."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """What one gate says."""
+
+    name: str
+    passed: bool | None
+    """None: it cannot be judged, so a person has to."""
+    fails_to: Fate
+    """What becomes of a version that does not pass."""
+    value: float | None
+    threshold: float | None
+    sentence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Locked:
+    """How versions do on leads whose outcomes were locked with the champion's registration."""
+
+    leads: int
+    candidate: float
+    """AUC."""
+    best: float
+    """AUC of the best of the champions so far."""
+    best_version: str
+    relabelled: int
+    """Of these leads, those whose outcome is another one now."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What a version is trained on."""
+
+    since: datetime | None
+    """Leads from then on; None: all of them."""
+    auc_all: float | None
+    """On the most recent leads, of a model of all leads before them; None where that could not be tried."""
+    auc_recent: float | None
+    """The same of a model of the window's leads."""
+    sentence: str
+
+
+def judge(
+    gates: RenewalGates,
+    *,
+    holdout_auc: float,
+    leads: int,
+    recent: Comparison | None,
+    champion_auc: float | None,
+    locked: Locked | None,
+) -> tuple[Gate, ...]:
+    """Every gate that is switched on; ``leads`` is the size of the hold-out, ``champion_auc`` of the champion's own."""
+    found = [
+        _locked_labels(locked, gates.relabelled),
+        _holdout("alert", holdout_auc, leads, gates.alert_auc, "stopped"),
+        _champion(recent, gates.champion_margin),
+        _best(locked, gates.locked_margin),
+        _recent_outcomes(recent, champion_auc, gates.unexplained_loss),
+        _holdout("challenger", holdout_auc, leads, gates.challenger_auc, "registered"),
+    ]
+    return tuple(gate for gate in found if gate is not None)
+
+
+def fate_of(gates: Sequence[Gate]) -> tuple[Fate, Gate | None]:
+    """What becomes of a version, and the gate that says so; None where all of them pass."""
+    stopped = next((g for g in gates if g.passed is False and g.fails_to == "stopped"), None)
+    if stopped is not None:
+        return "stopped", stopped
+    held = next((g for g in gates if g.passed is not True), None)
+    return ("challenger", None) if held is None else ("registered", held)
+
+
+def choose(
+    leads: pl.DataFrame, schema: LeadSchema, model: ModelRules, *, window_days: float | None, now: datetime
+) -> Choice:
+    """Whether to train on all labelled leads or on those of the last ``window_days``.
+
+    Both are fitted on the leads before the most recent fifth, and ranked on that fifth, by time: as a version will
+    meet leads that come after those it learnt from. All leads, where the window is no better or cannot be tried.
+    """
+    if window_days is None or schema.timestamp is None:
+        return _all("all leads: there is no window or no timestamp")
+    since = now - timedelta(days=window_days)
+    later = pl.Series(time_holdout(leads[schema.timestamp].to_numpy(), _RECENT))
+    before, recent = leads.filter(~later), leads.filter(later)
+    within = created_since(before, schema, since)
+    if within.height == before.height:
+        return _all(f"all leads: they came within the window of {window_days:g} days")
+    if min(_fewest(part, schema) for part in (before, within, recent)) < FEWEST_OF_A_CLASS or _empty(within, schema):
+        return _all("all leads: too few of a kind are in the window to try a model of them")
+    whole, last = (_auc_on(recent, part, schema, model) for part in (before, within))
+    better = last > whole
+    told = f"AUC {whole:.3f} of all leads and {last:.3f} of the last {window_days:g} days, on the latest leads"
+    which = f"the last {window_days:g} days" if better else "all leads"
+    return Choice(
+        since=since if better else None, auc_all=whole, auc_recent=last, sentence=f"{which}: {told} ({recent.height:,})"
+    )
+
+
+def comparable(holdout: pl.DataFrame, schema: LeadSchema, *, since: datetime) -> pl.DataFrame:
+    """The held-out leads from a time on; all of them where these are too few to compare two models."""
+    if schema.timestamp is None:
+        return holdout
+    recent = holdout.filter(pl.col(schema.timestamp) >= since)
+    return recent if _fewest(recent, schema) >= FEWEST_OF_A_CLASS else holdout
+
+
+def relabelled(locked: pl.DataFrame, leads: pl.DataFrame, schema: LeadSchema) -> int:
+    """Of locked leads (id, converted) those that a snapshot has with the other outcome, or without one."""
+    both = locked.join(leads.select(pl.col(schema.id).alias("id"), pl.col(schema.target).alias("now")), on="id")
+    return int((both["converted"].cast(pl.Boolean) != both["now"].fill_null(~both["converted"])).sum())
+
+
+def _locked_labels(locked: Locked | None, limit: float | None) -> Gate | None:
+    if limit is None:
+        return None
+    if locked is None:
+        return _unjudged("locked outcomes", "stopped", limit)
+    share = locked.relabelled / locked.leads
+    return Gate(
+        name="locked outcomes",
+        passed=share <= limit,
+        fails_to="stopped",
+        value=share,
+        threshold=limit,
+        sentence=f"{locked.relabelled:,} of {locked.leads:,} outcomes that were locked with the champion ({share:.1%}) "
+        f"are others now; {limit:.1%} may be",
+    )
+
+
+def _holdout(what: str, value: float, leads: int, limit: float | None, fails_to: Fate) -> Gate | None:
+    if limit is None:
+        return None
+    return Gate(
+        name=f"hold-out AUC, {what}",
+        passed=value >= limit,
+        fails_to=fails_to,
+        value=value,
+        threshold=limit,
+        sentence=f"AUC {value:.3f} on {leads:,} held-out leads; at least {limit:g} is asked",
+    )
+
+
+def _champion(recent: Comparison | None, margin: float) -> Gate:
+    if recent is None:
+        return _unjudged("champion", "stopped", -margin)
+    low, high = recent.auc.interval.low, recent.auc.interval.high
+    return Gate(
+        name="champion",
+        passed=recent.auc.difference >= -margin,
+        fails_to="stopped",
+        value=recent.auc.difference,
+        threshold=-margin,
+        sentence=f"AUC {recent.challenger.auc:.3f}, the champion's {recent.champion.auc:.3f} on the same "
+        f"{recent.champion.leads:,} recent leads: {recent.auc.difference:+.3f} (95 %: {low:+.3f} to {high:+.3f}); "
+        f"it may lie {margin:g} below",
+    )
+
+
+def _recent_outcomes(recent: Comparison | None, champion_auc: float | None, most: float | None) -> Gate | None:
+    """Whether the recent outcomes can be believed: what the champion lost on them, a model of them has to win back."""
+    interval = None if recent is None else recent.champion.auc_interval
+    if most is None or recent is None or champion_auc is None or interval is None:
+        return None
+    loss = champion_auc - interval.high
+    learnt = recent.auc.interval.low > 0
+    told = "the new version gains on them" if learnt else "the new version gains nothing on them"
+    return Gate(
+        name="recent outcomes",
+        passed=loss <= most or learnt,
+        fails_to="registered",
+        value=loss,
+        threshold=most,
+        sentence=f"the champion has AUC {recent.champion.auc:.3f} (95 %: up to {interval.high:.3f}) on "
+        f"{recent.champion.leads:,} recent leads, {champion_auc:.3f} on its hold-out; {told}"
+        + ("" if loss <= most or learnt else ": are these outcomes right? `leadgate data diff` shows what changed"),
+    )
+
+
+def _best(locked: Locked | None, margin: float) -> Gate:
+    if locked is None:
+        return _unjudged("best champion", "stopped", -margin)
+    difference = locked.candidate - locked.best
+    return Gate(
+        name="best champion",
+        passed=difference >= -margin,
+        fails_to="stopped",
+        value=difference,
+        threshold=-margin,
+        sentence=f"AUC {locked.candidate:.3f} on {locked.leads:,} leads with locked outcomes, {locked.best:.3f} by "
+        f"version {locked.best_version}, the best champion so far; it may lie {margin:g} below, whichever is champion",
+    )
+
+
+def _unjudged(name: str, fails_to: Fate, threshold: float) -> Gate:
+    return Gate(
+        name=name,
+        passed=None,
+        fails_to=fails_to,
+        value=None,
+        threshold=threshold,
+        sentence="the leads that the champion was judged by cannot be read any more, so a person has to compare",
+    )
+
+
+def _all(sentence: str) -> Choice:
+    return Choice(since=None, auc_all=None, auc_recent=None, sentence=sentence)
+
+
+def _auc_on(recent: pl.DataFrame, before: pl.DataFrame, schema: LeadSchema, model: ModelRules) -> float:
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415
+
+    learnt, later = dataset_of(before, schema), dataset_of(recent, schema)
+    pipeline = build_pipeline(schema, model)
+    with threadpool_limits(limits=1):
+        pipeline.fit(frame_of(schema, learnt.rows), learnt.converted)
+    return auc(later.converted, predict(pipeline, frame_of(schema, later.rows)))
+
+
+def _fewest(leads: pl.DataFrame, schema: LeadSchema) -> int:
+    converted = int(leads[schema.target].sum())
+    return min(converted, leads.height - converted)
+
+
+def _empty(leads: pl.DataFrame, schema: LeadSchema) -> bool:
+    return any(leads[f.name].null_count() == leads.height for f in schema.used)

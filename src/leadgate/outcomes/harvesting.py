@@ -1,0 +1,117 @@
+"""Labelled leads of what was scored and what became of it (quiet)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from leadgate.leads.project import OutcomeRules
+from leadgate.leads.schema import FeatureType, LeadSchema
+from leadgate.outcomes.matching import match
+
+_TYPES: dict[FeatureType, pl.DataType] = {
+    FeatureType.NUMERIC: pl.Float64(),
+    FeatureType.CATEGORICAL: pl.String(),
+    FeatureType.BOOLEAN: pl.Boolean(),
+}
+_USUAL_PAUSES = 3.0
+"""A pause of deliveries that is longer than so many usual ones is an outage."""
+
+Span = tuple[datetime, datetime]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Harvest:
+    """What can be learnt from, and where the other leads are."""
+
+    leads: pl.DataFrame
+    """One row a lead: id, timestamp (of its first score), target and the features in use, as the model saw them."""
+    scored: int
+    """Leads that were scored long enough ago."""
+    silent: int
+    """Without an outcome, and left out for it."""
+    withheld: int
+    """Without an outcome while the CRM sent none: they are not lost, they are not known."""
+    decided_before: int
+    """Their outcome came before the score."""
+
+
+def known_until(
+    now: datetime, hours: Sequence[tuple[datetime, int]], least_hours: float
+) -> tuple[datetime, list[Span]]:
+    """Up to when the CRM is known to have told everything, and its outages before.
+
+    ``hours`` are those in which it delivered, oldest first; a pause longer than ``least_hours``, and than three usual
+    ones, is an outage. Nothing is known after the last delivery.
+    """
+    if not hours:
+        return datetime.min.replace(tzinfo=now.tzinfo), []
+    times = [hour for hour, _ in hours]
+    pauses = [b - a for a, b in pairwise(times)]
+    usual = timedelta(seconds=median(p.total_seconds() for p in pauses)) if pauses else timedelta()
+    longest = max(timedelta(hours=least_hours), _USUAL_PAUSES * usual)
+    outages = [(a, b) for a, b in pairwise(times) if b - a > longest]
+    return min(now, times[-1] + timedelta(hours=1)), outages
+
+
+def harvest(
+    scored: pl.DataFrame,
+    outcomes: pl.DataFrame,
+    schema: LeadSchema,
+    rules: OutcomeRules,
+    known: datetime,
+    *,
+    outages: Sequence[Span] = (),
+) -> Harvest:
+    """Join the first score of each lead to its last outcome.
+
+    ``scored`` has lead_id, scored_at, model_version, predicted_score and features (a JSON object of raw values);
+    ``outcomes`` as ``match`` takes them. Only leads whose window has passed by ``known`` count, and one without an
+    outcome counts as lost only by ``silence_means``, and never where its window overlaps an outage.
+    """
+    frame = scored.with_columns(segment=pl.lit(None, dtype=pl.String))
+    matched = match(frame, outcomes, rules, known)
+    told = matched.leads["lead_id"].is_in(outcomes["lead_id"].to_list())
+    window = timedelta(days=rules.window_days)
+    unheard = pl.Series([False] * matched.leads.height, dtype=pl.Boolean)
+    for begin, end in outages:
+        at = matched.leads["scored_at"]
+        unheard = unheard | ((at < end) & (at + window > begin))
+    kept = matched.leads.filter(told | ~unheard)
+    return Harvest(
+        leads=_typed(kept, schema),
+        scored=matched.scored - matched.immature,
+        silent=matched.silent if rules.silence_means == "unknown" else 0,
+        withheld=matched.leads.height - kept.height,
+        decided_before=matched.decided_before,
+    )
+
+
+def _typed(leads: pl.DataFrame, schema: LeadSchema) -> pl.DataFrame:
+    values: list[dict[str, Any]] = [msgspec.json.decode(text) for text in leads["features"]]
+    time = [leads["scored_at"].alias(schema.timestamp)] if schema.timestamp else []
+    return pl.DataFrame(
+        [
+            leads["lead_id"].alias(schema.id),
+            *time,
+            leads["converted"].alias(schema.target),
+            *(
+                pl.Series(f.name, [_value(row.get(f.name), f.type) for row in values], dtype=_TYPES[f.type])
+                for f in schema.used
+            ),
+        ]
+    )
+
+
+def _value(value: Any, kind: FeatureType) -> Any:
+    """A logged value, as the schema of today has it; one of another type is missing."""
+    if kind is FeatureType.NUMERIC:
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if kind is FeatureType.BOOLEAN:
+        return value if isinstance(value, bool) else None
+    return value if isinstance(value, str) else None

@@ -1,0 +1,236 @@
+"""From matured outcomes to a version in the shadow: once, whatever dies, and not with labels that cannot be right."""
+
+import json
+import os
+import signal
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import psycopg
+import pytest
+from typer.testing import CliRunner
+
+import warm
+from leadgate.app import retraining
+from leadgate.app.cli.root import app
+from leadgate.app.renewing import collect
+from leadgate.app.retraining import begin, retrain, retrain_if_due
+from leadgate.app.rollouts import every_rollout, start
+from leadgate.app.routing import route_in_force
+from leadgate.app.wire import Home
+from leadgate.leads.frames import merge
+from leadgate.leads.snapshots import commit_snapshot, read_snapshot, snapshots
+from leadgate.storage.postgres.audit import latest_entries
+from leadgate.storage.postgres.retrainings import last_decisions, retrainings_of, steps_of
+from renewed import EASY, LATER, live, ruled, simulated
+
+MOMENTS = (
+    "collected",
+    "validated",
+    "snapshot made",
+    "snapshot",
+    "judged",
+    "version made",
+    "alias set",
+    "version told",
+    "registered",
+    "rollout made",
+    "rollout",
+    "ended",
+)
+"""At which a process may die: after an effect, and after it was written down."""
+
+
+def acts(home: Home) -> list[str]:
+    """What the audit log has of retrainings, oldest first."""
+    with home.connection() as connection:
+        return [entry.act for entry in reversed(latest_entries(connection, act="retraining", most=100))]
+
+
+def test_killed_at_every_moment_it_goes_on_and_does_everything_once(own_workshop: Home) -> None:
+    """Kill -9 twelve times: one run, one snapshot, one version, one rollout, each step and each entry once."""
+    leads = simulated(1_500)
+    live(own_workshop, leads)
+    script = Path(__file__).parents[1] / "retraining_killed.py"
+    for moment in MOMENTS:
+        given = (str(script), str(own_workshop.folder), str(own_workshop.settings.database_url), moment)
+        done = warm.run(*given, folder=own_workshop.folder, env=os.environ, patience_s=300)
+        assert done.returncode == -signal.SIGKILL, (moment, done.stdout, done.stderr)
+    home = ruled(own_workshop, gates=EASY)
+    with home.connection() as connection:
+        (run,) = retrainings_of(connection, home.project.name)
+        steps = steps_of(connection, run.retraining_id)
+    assert (run.result, run.version, run.trigger, run.reason) == ("challenger", "3", "by hand", "a new feature")
+    assert set(steps) == set(retraining.STEPS)
+    assert acts(home) == [f"retraining.{act}" for act in ("begin", *retraining.STEPS, "end")]
+    first, last = snapshots(home.snapshots_uri)
+    assert (last.added, last.rows, last.labelled) == (1_500, first.rows + 1_500, first.labelled + 1_500)
+    assert [v.aliases for v in home.registry.versions()] == [("champion",), (), ("challenger",)]
+    (listed,) = every_rollout(home)
+    assert (listed.rollout.challenger, listed.state.stage) == ("3", "shadow")
+    _is_what_was_seen(home, leads)
+    # Once more: the same leads, the same model, and nothing registered.
+    assert "same model as version 3" in retrain(home, reason="again", by="anna")
+    assert (len(snapshots(home.snapshots_uri)), len(home.registry.versions())) == (2, 3)
+
+
+def _is_what_was_seen(home: Home, leads: pl.DataFrame) -> None:
+    """The snapshot has each scored lead with the values that were scored, and its outcome."""
+    names = [feature.name for feature in home.project.lead.used]
+    _, there = read_snapshot(home.snapshots_uri, home.project.lead)
+    both = leads.select("lead_id", "created_at", "converted", *names).join(there, on="lead_id", suffix="_there")
+    assert both.height == leads.height
+    for name in ("created_at", "converted", *names):
+        assert both[name].cast(both[f"{name}_there"].dtype).equals(both[f"{name}_there"]), name
+
+
+def test_a_snapshot_with_poisoned_labels_becomes_no_version(
+    own_workshop: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fifth of the outcomes turned over: they are others than those that were locked with the champion.
+
+    The command says which gate stopped it, and the figures of all.
+    """
+    home = _in_folder(own_workshop, monkeypatch)
+    config = home.folder / "leadgate.yaml"
+    config.write_text(
+        config.read_text().replace("_auc: 0.87", "_auc: 0.6").replace("alert_auc: 0.85", "alert_auc: 0.5")
+    )
+    _, leads = read_snapshot(home.snapshots_uri, home.project.lead)
+    turned = np.random.default_rng(2).random(leads.height) < 0.2
+    poisoned = leads.with_columns(converted=pl.col("converted") ^ pl.Series(turned))
+    facts = {"file": "poisoned.csv", "import_id": "", "quarantined": "0"}
+    commit_snapshot(home.snapshots_uri, merge(leads, poisoned, "lead_id"), home.project.lead, facts)
+    said = _said("retrain", "--reason", "as every week")
+    assert "stopped: nothing was registered, gate locked outcomes" in said
+    for gate in ("locked outcomes", "best champion", "recent outcomes"):
+        assert f"{gate}: FAILED" in said
+    with home.connection() as connection:
+        (run,) = retrainings_of(connection, home.project.name)
+        gates = {g["name"]: g for g in steps_of(connection, run.retraining_id)["judged"].details["gates"]}
+    assert (run.result, run.version, run.reason) == ("stopped", None, "as every week")
+    assert gates["locked outcomes"]["value"] == pytest.approx(0.2, abs=0.04)
+    assert len(home.registry.versions()) == 2
+    assert acts(home)[-1] == "retraining.end"
+
+
+@pytest.mark.parametrize(("goes_on", "known"), ((True, 300), (False, 0)))
+def test_where_the_crm_falls_silent_nothing_is_learnt_from_its_silence(
+    own_workshop: Home, goes_on: bool, known: int
+) -> None:
+    """Of leads without an outcome: lost where the CRM would have told, not known where it tells nothing at all."""
+    leads = simulated(300)
+    silent = set(leads["lead_id"][::3])
+    live(own_workshop, leads, silent=silent, goes_on=goes_on)
+    home = ruled(own_workshop)
+    outcomes = home.project.outcomes.model_copy(update={"silence_means": "not_converted"})
+    home.__dict__["project"] = home.project.model_copy(update={"outcomes": outcomes})
+    with home.connection() as connection:
+        found = collect(home, connection, LATER)
+    assert found.leads.height == known
+    lost = found.leads.filter(pl.col("lead_id").is_in(list(silent)))
+    assert not lost["converted"].any()
+
+
+def test_scored_values_that_no_import_would_take_stop_it_before_there_is_a_snapshot(own_workshop: Home) -> None:
+    """Five of a hundred leads with a size below zero; people are told of the first."""
+    leads = simulated(300).with_columns(
+        company_size=pl.when(pl.int_range(pl.len()) % 20 == 0).then(-5e6).otherwise("company_size")
+    )
+    live(own_workshop, leads)
+    home = ruled(own_workshop)
+    said = retrain(home, reason="as every week", by="anna")
+    assert "stopped: retraining 1: 15 of 300 scored leads are bad (allowed 1.0%)" in said
+    assert "'company_size': '-5000000.0' is below" in said
+    assert len(snapshots(home.snapshots_uri)) == 1
+    with psycopg.connect(str(home.settings.database_url)) as connection:
+        told = connection.execute("SELECT severity, message FROM leadgate.events WHERE kind = 'retraining'").fetchall()
+    assert [severity for severity, _ in told] == ["yellow"]
+    assert "as every week" in told[0][1]
+
+
+def test_the_job_writes_down_an_answer_when_it_changes_and_a_reason_with_each_run(
+    own_workshop: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred times asked is one row, as long as the same holds."""
+    monkeypatch.setattr(retraining, "carry_on", lambda _home, run: f"trains for {run.trigger}")
+    assert "nothing asks" in retrain_if_due(ruled(own_workshop))  # no version answers yet
+    route_in_force(own_workshop)
+    home = ruled(own_workshop)
+    for hour in range(3):
+        home = ruled(own_workshop)
+        object.__setattr__(home, "own_clock", lambda hour=hour: LATER + timedelta(hours=hour))
+        assert "only 0 new leads" in retrain_if_due(home)
+    assert "nothing asks" in retrain_if_due(ruled(own_workshop, triggers={"schedule": None}))
+    live(own_workshop, simulated(300))
+    assert retrain_if_due(home) == "trains for scheduled"
+    assert retrain_if_due(home) == "trains for scheduled"  # goes on with it: no other run, no other decision
+    with home.connection() as connection:
+        decisions = last_decisions(connection, home.project.name)
+        (run,) = retrainings_of(connection, home.project.name)
+    assert [(d.act, d.why_not) for d in reversed(decisions)] == [
+        ("rest", None),
+        ("wait", "nothing new"),
+        ("rest", None),
+        ("run", None),
+    ]
+    assert (run.started_by, run.trigger, run.emergency) == ("worker", "scheduled", False)
+    assert run.reason == decisions[0].reason
+    assert "Sunday 2026-08-16 02:00" in run.reason
+    said = retraining.abandon(home, reason="the disk is full", by="anna")
+    assert "abandoned by anna: the disk is full" in said
+    assert "cool-down" not in retrain_if_due(ruled(own_workshop, triggers={"schedule": None}))
+
+
+def test_a_rollout_starts_by_itself_only_where_it_may_and_none_is_under_way(own_workshop: Home) -> None:
+    """Else a sentence says which command sends the version on its way."""
+    home, nothing = ruled(own_workshop, rollout="ask"), lambda _: None
+    run = begin(home, trigger="by hand", reason="a try", by="anna", emergency=False)
+    number, said = retraining._rollout(home, run, "2", nothing)
+    assert (number, "leadgate rollout start 2" in said) == (None, True)
+    automatic = ruled(own_workshop)
+    start(automatic, "2", "another one")
+    number, said = retraining._rollout(automatic, run, "9", nothing)
+    assert number is None
+    assert "rollout 1 of version 2 is under way" in said
+    assert retraining._rollout(automatic, run, "2", nothing)[0] == 1
+
+
+def test_commands_tell_what_they_would_do(own_workshop: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Triggers with their values, and what a training would learn from; nothing is written."""
+    live(own_workshop, simulated(300))
+    route_in_force(own_workshop)
+    _in_folder(own_workshop, monkeypatch)
+    status = json.loads(_said("triggers", "status", "--json"))
+    asked = {t["name"]: (t["fired"], t["value"]) for t in status["triggers"]}
+    assert (status["act"], status["trigger"]) == ("run", "scheduled")
+    assert asked == {
+        "scheduled": (True, None),
+        "performance": (None, None),
+        "drift": (None, None),
+        "rating": (None, None),
+        "volume": (False, 300.0),
+    }
+    assert "leadgate check run" in _said("triggers", "status")
+    plan = json.loads(_said("retrain", "--dry-run", "--json"))
+    assert (plan["labelled"], plan["new_leads"], plan["bad_rows"]) == (300, 300, 0)
+    told = json.loads(_said("triggers", "history", "--json"))
+    assert told == {"decisions": [], "retrainings": []}
+    assert len(snapshots(own_workshop.snapshots_uri)) == 1
+
+
+def _in_folder(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """Commands find the project and its database, when its leads have matured."""
+    days = (LATER - datetime.now(UTC)) / timedelta(days=1)
+    monkeypatch.setenv("LEADGATE_CLOCK_SHIFT_DAYS", str(days))
+    monkeypatch.setenv("LEADGATE_DATABASE_URL", str(home.settings.database_url))
+    monkeypatch.chdir(home.folder)
+    return home
+
+
+def _said(*arguments: str) -> str:
+    done = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
+    assert done.exit_code == 0, (done.output, done.exception)
+    return done.stdout

@@ -1,0 +1,107 @@
+"""What can be learnt from scored leads, and what cannot be known of them yet."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+
+from leadgate.leads.project import OutcomeRules
+from leadgate.leads.schema import Feature, FeatureType, LeadSchema
+from leadgate.outcomes.harvesting import Harvest, harvest, known_until
+
+DAY = timedelta(days=1)
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+TIME = pl.Datetime("us", "UTC")
+SCHEMA = LeadSchema(
+    id="lead",
+    timestamp="created",
+    target="won",
+    converted_when="closed",
+    features=(
+        Feature(name="size", type=FeatureType.NUMERIC),
+        Feature(name="source", type=FeatureType.CATEGORICAL),
+        Feature(name="demo", type=FeatureType.BOOLEAN),
+        Feature(name="call", type=FeatureType.NUMERIC, use=False),
+    ),
+)
+LOST = OutcomeRules(window_days=30, silence_means="not_converted")
+UNKNOWN = OutcomeRules(window_days=30)
+
+
+def scored(*leads: tuple[str, float, dict[str, object]]) -> pl.DataFrame:
+    """First scores: lead, day, features."""
+    return pl.DataFrame(
+        [(lead, BEGAN + day * DAY, "1", 0.5, json.dumps(values)) for lead, day, values in leads],
+        schema={
+            "lead_id": pl.String,
+            "scored_at": TIME,
+            "model_version": pl.String,
+            "predicted_score": pl.Float64,
+            "features": pl.String,
+        },
+        orient="row",
+    )
+
+
+def told(*outcomes: tuple[str, bool, float]) -> pl.DataFrame:
+    """Last outcomes: lead, converted, day."""
+    return pl.DataFrame(
+        [(lead, won, None, None, BEGAN + day * DAY) for lead, won, day in outcomes],
+        schema={
+            "lead_id": pl.String,
+            "converted": pl.Boolean,
+            "deal_size": pl.Float64,
+            "days_to_close": pl.Float64,
+            "outcome_at": TIME,
+        },
+        orient="row",
+    )
+
+
+def labels(found: Harvest) -> dict[str, bool]:
+    """The outcome of each lead that is learnt from."""
+    return dict(zip(found.leads["lead"], found.leads["won"], strict=True))
+
+
+def test_a_lead_whose_outcome_may_still_come_is_not_lost() -> None:
+    """The window has to pass, in either sense of silence; and a conversion after it is none."""
+    leads = scored(*((name, day, {}) for name, day in (("early", 0), ("silent", 1), ("young", 20), ("late", 2))))
+    heard = told(("early", True, 10), ("late", True, 40))
+    assert labels(harvest(leads, heard, SCHEMA, LOST, BEGAN + 45 * DAY)) == {
+        "early": True,
+        "silent": False,
+        "late": False,
+    }
+    assert labels(harvest(leads, heard, SCHEMA, UNKNOWN, BEGAN + 45 * DAY)) == {"early": True, "late": False}
+    assert labels(harvest(leads, heard, SCHEMA, LOST, BEGAN + 29 * DAY)) == {}
+
+
+def test_silence_during_an_outage_is_not_a_loss() -> None:
+    """Leads whose window overlaps it are withheld, unless their outcome came all the same."""
+    leads = scored(("before", 0, {}), ("during", 20, {}), ("heard", 21, {}), ("after", 60, {}))
+    outage = (BEGAN + 35 * DAY, BEGAN + 50 * DAY)
+    found = harvest(leads, told(("heard", False, 30)), SCHEMA, LOST, BEGAN + 100 * DAY, outages=[outage])
+    assert labels(found) == {"before": False, "heard": False, "after": False}
+    assert found.withheld == 1
+
+
+def test_what_the_model_saw_is_what_is_learnt() -> None:
+    """Features in use with their types; nulls, and values of another type than today's, are missing."""
+    leads = scored(
+        ("a", 0, {"size": 3, "source": "web", "demo": True}), ("b", 0, {"size": "many", "source": 4, "demo": None})
+    )
+    found = harvest(leads, told(("a", True, 5), ("b", False, 5)), SCHEMA, UNKNOWN, BEGAN + 45 * DAY).leads
+    assert found.columns == ["lead", "created", "won", "size", "source", "demo"]
+    assert found.sort("lead").rows() == [("a", BEGAN, True, 3.0, "web", True), ("b", BEGAN, False, None, None, None)]
+
+
+def test_nothing_is_known_after_the_last_delivery() -> None:
+    """A CRM that is silent for long is out; one that delivers each week is not."""
+    daily = [(BEGAN + day * DAY, 5) for day in (*range(20), *range(30, 40))]
+    until, outages = known_until(BEGAN + 90 * DAY, daily, 96)
+    assert until == BEGAN + 39 * DAY + timedelta(hours=1)
+    assert outages == [(BEGAN + 19 * DAY, BEGAN + 30 * DAY)]
+    weekly = [(BEGAN + day * DAY, 100) for day in range(0, 70, 7)]
+    assert known_until(BEGAN + 64 * DAY, weekly, 96) == (BEGAN + 63 * DAY + timedelta(hours=1), [])
+    nothing, _ = known_until(BEGAN, [], 96)
+    assert nothing < BEGAN - 10_000 * DAY
