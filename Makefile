@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-evidently soak check format lock bench bench-scorer bench-rollback bench-serving bench-servers bench-rollout bench-replay bench-shifts bench-monitoring bench-day bench-diagnosis bench-pages clean
+.PHONY: help demo test test-evidently soak check format lock bench bench-scorer bench-rollback bench-serving bench-servers bench-rollout bench-replay bench-shifts bench-monitoring bench-day bench-diagnosis bench-pages bench-reproduce reproduce-elsewhere clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -75,6 +75,11 @@ bench-pages: $(READY) ## the dashboard with 10 million predictions in the log (1
 
 bench-diagnosis: $(READY) ## which cause `diagnose` names first when one is provoked
 	$(BIN)/python benchmarks/diagnosis.py
+
+bench-reproduce: $(READY) ## versions made again in a new environment, by another user, to the bit (some minutes)
+	$(BIN)/python benchmarks/reproduce.py
+
+reproduce-elsewhere: bench-reproduce ## the same
 
 bench-servers: $(READY) ## which server, and which way through it (needs wrk)
 	$(BIN)/python benchmarks/servers.py

@@ -13,10 +13,7 @@ from leadgate.models.reproducing import reproduce
 def main(folder: Path, *versions: str) -> None:
     """All of them, and nothing is written."""
     home = Home(folder, read_settings())
-    answers = [
-        reproduce(home.registry, home.snapshots_uri, v, present=home.project, folder=folder, now=home.clock())
-        for v in versions
-    ]
+    answers = [reproduce(home.registry, home.snapshots_uri, v, present=home.project, folder=folder) for v in versions]
     print(json.dumps([{**asdict(answer), "sentence": answer.sentence} for answer in answers]))  # noqa: T201
 
 

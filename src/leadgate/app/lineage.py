@@ -55,7 +55,6 @@ def reproduce_version(home: Home, which: str, step: "Step") -> "Reproduction":
         which,
         present=home.project,
         folder=home.folder,
-        now=home.clock(),
         step=step,
     )
     what = {

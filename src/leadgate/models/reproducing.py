@@ -2,7 +2,6 @@
 
 import io
 from dataclasses import dataclass, field
-from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 
@@ -33,7 +32,8 @@ from leadgate.models.reproduction import (
     record,
     verdict_of,
 )
-from leadgate.models.training import Candidate, Step, make_candidate
+from leadgate.models.training import Learnt, Step, learn
+from leadgate.stats.classification import classify
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,6 @@ def reproduce(
     *,
     present: Project,
     folder: Path,
-    now: datetime,
     step: Step = lambda _: None,
 ) -> Reproduction:
     """Make a version again, in memory, and compare it with what is registered; nothing is written anywhere.
@@ -79,15 +78,15 @@ def reproduce(
     step("checking the snapshot")
     snapshot, found = find_snapshot(uri, card)
     inputs.append(found)
-    made = _make(uri, card, snapshot, folder=folder, now=now, step=step) if snapshot else None
+    made = _make(uri, card, snapshot, step) if snapshot else None
     inputs.append(arithmetic(card.provenance.arithmetic, arithmetic_here()))  # now that its libraries are loaded
     if isinstance(made, Input):
         inputs.append(made)
-    if snapshot is None or not isinstance(made, Candidate):
+    if snapshot is None or not isinstance(made, Learnt):
         return _answer(version, inputs, [], None)
     step("comparing")
     apart = _apart(kept, made)
-    results = [*_digests(kept, made, snapshot), *_scores(kept.card, made.card, apart)]
+    results = [*_digests(kept, made), *_scores(kept.card, made, apart)]
     return _answer(version, inputs, results, apart.largest if apart else None)
 
 
@@ -155,19 +154,10 @@ def _files(kept: Record) -> Input:
     return Input(what="registry files", state="same", sentence="Each is the file that was registered.")
 
 
-def _make(uri: str, card: Card, snapshot: Snapshot, *, folder: Path, now: datetime, step: Step) -> Candidate | Input:
+def _make(uri: str, card: Card, snapshot: Snapshot, step: Step) -> Learnt | Input:
     """The version anew; an input that is gone where the installed packages do not do what those of the training did."""
     try:
-        return make_candidate(
-            uri,
-            project_of(card),
-            folder=folder,
-            snapshot_version=snapshot.version,
-            author=card.provenance.author,
-            now=now,
-            since=card.since,
-            step=step,
-        )
+        return learn(uri, project_of(card), snapshot_version=snapshot.version, since=card.since, step=step)
     except (LeadgateError, TypeError, ValueError) as error:
         said = f"Training fails with what is installed here: {error} Install the packages of the training."
         return Input(what="training", state="gone", sentence=said)
@@ -184,52 +174,52 @@ class _Apart:
     largest: float | None
 
 
-def _apart(kept: Record, made: Candidate) -> _Apart | None:
+def _apart(kept: Record, made: Learnt) -> _Apart | None:
     """None without the recorded ones."""
     if HOLDOUT not in kept.files:
         return None
-    then, now = (pl.read_parquet(io.BytesIO(content)) for content in (kept.files[HOLDOUT], made.files.holdout))
-    leads = then.select("id", "converted").equals(now.select("id", "converted"))
-    if not leads:
+    then = pl.read_parquet(io.BytesIO(kept.files[HOLDOUT]))
+    if tuple(then["id"]) != made.held.ids or not np.array_equal(then["converted"].to_numpy(), made.held.converted):
         return _Apart(leads=False, scores=False, largest=None)
-    a, b = then["score"].to_numpy(), now["score"].to_numpy()
+    a, b = then["score"].to_numpy(), made.scores
     return _Apart(leads=True, scores=a.tobytes() == b.tobytes(), largest=float(np.abs(a - b).max(initial=0.0)))
 
 
-def _digests(kept: Record, made: Candidate, snapshot: Snapshot) -> list[Result]:
-    card, new = kept.card, made.card
+def _digests(kept: Record, made: Learnt) -> list[Result]:
+    card = kept.card
     results = [
-        compared("snapshot digest", card.snapshot_digest, snapshot.digest),
-        compared("feature set digest", kept.version.tags.get("feature_set_hash"), new.lead.digest),
-        compared("training leads", f"{card.training_leads:,}", f"{new.training_leads:,}"),
+        compared("snapshot digest", card.snapshot_digest, made.snapshot.digest),
+        compared("feature set digest", kept.version.tags.get("feature_set_hash"), card.lead.digest),
+        compared("training leads", f"{card.training_leads:,}", f"{len(made.learnt):,}"),
         _model(kept, made),
     ]
     return [*results, _program(kept, made)] if card.compiled else results
 
 
-def _scores(card: Card, new: Card, apart: _Apart | None) -> list[Result]:
-    then, now = (f"{each.holdout_leads:,} leads" for each in (card, new))
-    auc = (repr(float(each.evaluation.overall.auc or 0)) for each in (card, new))
+def _scores(card: Card, made: Learnt, apart: _Apart | None) -> list[Result]:
+    then, now = (f"{leads:,} leads" for leads in (card.holdout_leads, len(made.held)))
+    recorded = card.evaluation.overall.auc
+    auc = classify(made.held.converted, made.scores, card.thresholds.decision).auc
     return [
         Result(what="hold-out leads and labels", same=apart.leads if apart else None, recorded=then, made=now),
         Result(what="hold-out scores", same=apart.scores if apart else None, recorded=then, made=now),
-        compared("hold-out AUC", *auc),
+        Result(what="hold-out AUC", same=recorded == auc, recorded=repr(recorded), made=repr(auc)),
     ]
 
 
-def _model(kept: Record, made: Candidate) -> Result:
+def _model(kept: Record, made: Learnt) -> Result:
     """The model digest; for one that an earlier Leadgate took of a file, times and all, of what the file says."""
     recorded = kept.card.model_digest
-    if not kept.card.compiled and recorded != made.card.model_digest and MODEL in kept.files:
+    if not kept.card.compiled and recorded != made.fitted.model_digest and MODEL in kept.files:
         recorded = pipeline_digest(kept.files[MODEL])
-    return compared("model digest", recorded, made.card.model_digest)
+    return compared("model digest", recorded, made.fitted.model_digest)
 
 
-def _program(kept: Record, made: Candidate) -> Result:
+def _program(kept: Record, made: Learnt) -> Result:
     """program.json, byte for byte; of an earlier format, what scores in it."""
     if PROGRAM not in kept.files:
         return compared(PROGRAM, None, None)
-    content, program = kept.files[PROGRAM], made.files.program
+    content, program = kept.files[PROGRAM], made.fitted.program
     now = to_json(program) if program else b""
     try:
         old = from_json(content)

@@ -68,6 +68,20 @@ class Trained:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Learnt:
+    """What a snapshot and a configuration give, and nothing else has a part in."""
+
+    snapshot: Snapshot
+    learnt: Dataset
+    held: Dataset
+    holdout: pl.DataFrame
+    """The rows of ``held`` with all columns of the snapshot."""
+    fitted: Fitted
+    scores: npt.NDArray[np.float64]
+    """Of ``held``, shape (n,)."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Candidate:
     """A version that is trained and evaluated, and stands in no registry yet."""
 
@@ -133,9 +147,49 @@ def make_candidate(
 ) -> Candidate:
     """Train and evaluate a version from a snapshot and the configuration alone; nothing is registered.
 
+    1. Learn from the snapshot. 2. Evaluate on the hold-out. 3. Measure what each feature matters, and profile the
+    snapshot. Raises as ``learn`` does.
+    """
+    made = learn(uri, project, snapshot_version=snapshot_version, since=since, step=step)
+    learnt, held, fitted, scores = made.learnt, made.held, made.fitted, made.scores
+    card = _card(
+        project,
+        made.snapshot,
+        learnt,
+        held,
+        scores=scores,
+        fitted=fitted,
+        folder=folder,
+        author=author,
+        now=now,
+        since=since,
+    )
+    step("measuring what the features matter")
+    baseline = _baseline(project, made.snapshot, learnt, held, scores=scores, fitted=fitted, card=card)
+    return Candidate(
+        card=card,
+        files=_files(project.lead, held, scores, fitted, card, baseline),
+        pipeline=fitted.pipeline,
+        learnt=learnt,
+        held=held,
+        holdout=made.holdout,
+        scores=scores,
+    )
+
+
+def learn(
+    uri: str,
+    project: Project,
+    *,
+    snapshot_version: int | None,
+    since: datetime | None = None,
+    step: Step = lambda _: None,
+) -> Learnt:
+    """Fit a model on a snapshot and score its hold-out.
+
     1. Read the snapshot's labelled leads, in the order of their ids. 2. Set the hold-out apart. 3. Fit on the rest;
     with ``since`` on those that were created from then on. 4. Compile, and prove the compiled scorer on hold-out and
-    edge rows. 5. Evaluate on the hold-out. 6. Measure what each feature matters, and profile the snapshot.
+    edge rows. 5. Score the hold-out.
 
     Raises RefusedError when nothing can be learnt from the snapshot, NotFoundError when there is none.
     """
@@ -149,29 +203,7 @@ def make_candidate(
     fitted = fit(project, learnt, held)
     step(f"evaluating on {len(held):,} held-out leads")
     scores = _score(fitted.pipeline, project.lead, held)
-    card = _card(
-        project,
-        snapshot,
-        learnt,
-        held,
-        scores=scores,
-        fitted=fitted,
-        folder=folder,
-        author=author,
-        now=now,
-        since=since,
-    )
-    step("measuring what the features matter")
-    baseline = _baseline(project, snapshot, learnt, held, scores=scores, fitted=fitted, card=card)
-    return Candidate(
-        card=card,
-        files=_files(project.lead, held, scores, fitted, card, baseline),
-        pipeline=fitted.pipeline,
-        learnt=learnt,
-        held=held,
-        holdout=holdout,
-        scores=scores,
-    )
+    return Learnt(snapshot=snapshot, learnt=learnt, held=held, holdout=holdout, fitted=fitted, scores=scores)
 
 
 def fit(project: Project, learnt: Dataset, held: Dataset) -> Fitted:
