@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,7 @@ def _multiply(connection: Any, begin: datetime) -> None:
     each = {"since": begin, "until": begin + timedelta(days=1)}
     for day in range(1, DAYS + 1):
         ensure_partitions(connection, {(begin - timedelta(days=day)).date()})
-        times = max(1, round(PREDICTIONS / DAYS / have))
+        times = max(1, ceil(PREDICTIONS / DAYS / have))
         values = {**each, "shift": -timedelta(days=day), "day": f"day {day}", "times": times}
         connection.execute(_REST_OF_LOG, values)
     runs = CHECKED_DAYS * 96
@@ -203,9 +204,7 @@ def main() -> int:
         reader = NotedReader(home.database_url)
         with psycopg.connect(home.database_url) as connection:
             found = connection.execute("SELECT count(*) FROM leadgate.prediction_logs").fetchone()
-        rows.append(
-            Row(what="predictions in the log", measured=found[0] if found else 0, unit="", bar=PREDICTIONS * 0.95)
-        )
+        rows.append(Row(what="predictions in the log", measured=found[0] if found else 0, unit="", bar=PREDICTIONS))
         with site(home, reader) as client:
             for page in PAGES:
                 rows += _ask(client, page.name, ADDRESSES.get(page.name, page.path))
