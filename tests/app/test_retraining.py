@@ -218,6 +218,8 @@ def test_commands_tell_what_they_would_do(own_workshop: Home, monkeypatch: pytes
     assert (plan["labelled"], plan["new_leads"], plan["bad_rows"]) == (300, 300, 0)
     told = json.loads(_said("triggers", "history", "--json"))
     assert told == {"decisions": [], "retrainings": []}
+    for told_to_people in (("triggers", "history"), ("retrain", "--dry-run")):
+        assert _said(*told_to_people)
     assert len(snapshots(own_workshop.snapshots_uri)) == 1
 
 

@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import polars as pl
 
 from leadgate.leads.project import OutcomeRules
@@ -105,3 +106,15 @@ def test_nothing_is_known_after_the_last_delivery() -> None:
     assert known_until(BEGAN + 64 * DAY, weekly, 96) == (BEGAN + 63 * DAY + timedelta(hours=1), [])
     nothing, _ = known_until(BEGAN, [], 96)
     assert nothing < BEGAN - 10_000 * DAY
+
+
+def test_a_team_of_few_leads_has_long_pauses_and_no_outage() -> None:
+    """Five outcomes a week, at random, for a year: hardly a pause is called an outage; a month without any is."""
+    rng = np.random.default_rng(3)
+    times = [BEGAN + float(day) * DAY for day in np.cumsum(rng.exponential(7 / 5, 260))]
+    seldom = [(at, 1) for at in times]
+    _, outages = known_until(times[-1], seldom, 96)
+    assert len(outages) <= 1
+    later = [(at if i < 200 else at + 30 * DAY, 1) for i, at in enumerate(times)]
+    _, outages = known_until(later[-1][0], later, 96)
+    assert (later[199][0], later[200][0]) in outages

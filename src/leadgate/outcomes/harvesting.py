@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
-from statistics import median
 from typing import Any
 
 import msgspec
+import numpy as np
 import polars as pl
 
 from leadgate.leads.project import OutcomeRules
@@ -19,8 +19,10 @@ _TYPES: dict[FeatureType, pl.DataType] = {
     FeatureType.CATEGORICAL: pl.String(),
     FeatureType.BOOLEAN: pl.Boolean(),
 }
-_USUAL_PAUSES = 3.0
-"""A pause of deliveries that is longer than so many usual ones is an outage."""
+_LONG_PAUSES = 3.0
+"""A pause of deliveries that is longer than so many long ones is an outage..."""
+_LONG = 0.9
+"""...long: longer than this share of the pauses. Few leads a week make long pauses, and no outage."""
 
 Span = tuple[datetime, datetime]
 
@@ -46,15 +48,15 @@ def known_until(
 ) -> tuple[datetime, list[Span]]:
     """Up to when the CRM is known to have told everything, and its outages before.
 
-    ``hours`` are those in which it delivered, oldest first; a pause longer than ``least_hours``, and than three usual
-    ones, is an outage. Nothing is known after the last delivery.
+    ``hours`` are those in which it delivered, oldest first; a pause longer than ``least_hours``, and than three long
+    ones (the longest tenth begins there), is an outage. Nothing is known after the last delivery.
     """
     if not hours:
         return datetime.min.replace(tzinfo=now.tzinfo), []
     times = [hour for hour, _ in hours]
-    pauses = [b - a for a, b in pairwise(times)]
-    usual = timedelta(seconds=median(p.total_seconds() for p in pauses)) if pauses else timedelta()
-    longest = max(timedelta(hours=least_hours), _USUAL_PAUSES * usual)
+    pauses = [(b - a).total_seconds() for a, b in pairwise(times)]
+    long = float(np.quantile(pauses, _LONG)) if pauses else 0.0
+    longest = max(timedelta(hours=least_hours), timedelta(seconds=_LONG_PAUSES * long))
     outages = [(a, b) for a, b in pairwise(times) if b - a > longest]
     return min(now, times[-1] + timedelta(hours=1)), outages
 
