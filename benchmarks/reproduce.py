@@ -158,6 +158,7 @@ def notes_of(answers: Sequence[dict[str, Any]]) -> list[str]:
     return [
         f"{LEADS:,} generated leads; trained in the development environment, made again in {where}.",
         "Each time by `leadgate models reproduce` in a process of its own, in a folder that has leadgate.yaml only.",
+        "The other user may read past permissions (CAP_DAC_OVERRIDE): an interpreter may lie in a closed folder.",
         f"What it said of the packages: {packages}",
         "Compared: digests of snapshot, feature set, model and program.json; the hold-out's leads, scores and AUC.",
         "The last rows have no bar: OpenBLAS sums as on an older processor (OPENBLAS_CORETYPE=Nehalem).",

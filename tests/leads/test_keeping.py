@@ -8,6 +8,10 @@ import pytest
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 
 from leadgate.errors import NotFoundError
+from leadgate.leads.digest import content_digest
+from leadgate.leads.frames import columns_of, empty_leads, merge
+from leadgate.leads.schema import Feature, FeatureType, LeadSchema
+from leadgate.leads.snapshots import commit_snapshot, digest_of_stored, read_snapshot
 from leadgate.storage import delta
 
 
@@ -48,3 +52,20 @@ def test_a_vacuum_takes_what_neither_a_kept_version_nor_the_last_one_needs(tmp_p
     assert [delta.read(uri, version)["a"].to_list() for version in (1, 3)] == [[1], [3]]
     with pytest.raises(NotFoundError, match=r"Files of version 2 .* are gone .* backup"):
         delta.read(uri, 2)
+
+
+def test_a_snapshot_can_be_checked_whatever_leadgate_yaml_says_since(tmp_path: Path) -> None:
+    """Another feature, another type or one less reads other columns of it; its own digest is found all the same."""
+    uri = str(tmp_path / "leads")
+    features = (
+        Feature(name="Lead Source", type=FeatureType.CATEGORICAL),
+        Feature(name="size", type=FeatureType.NUMERIC),
+    )
+    schema = LeadSchema(id="id", target="won", features=features)
+    leads = pl.DataFrame([("a", True, "web", 1.0), ("b", None, None, 2.0)], schema=columns_of(schema), orient="row")
+    facts = {"file": "leads.csv", "import_id": "1", "quarantined": "0"}
+    snapshot = commit_snapshot(uri, merge(empty_leads(schema), leads, "id"), schema, facts)
+    since = (Feature(name="size", type=FeatureType.CATEGORICAL), Feature(name="new", type=FeatureType.BOOLEAN))
+    later = schema.model_copy(update={"features": since})
+    assert content_digest(read_snapshot(uri, later)[1], "id") != snapshot.digest
+    assert digest_of_stored(uri, snapshot, later) == snapshot.digest == content_digest(leads, "id")
