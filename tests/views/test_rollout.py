@@ -12,7 +12,7 @@ import pytest
 from known import NOW, good, trial
 from leadgate.leads.rollout_rules import ExperimentRules, RolloutRules
 from leadgate.records import Interval, Route
-from leadgate.rollout.evidence import Evidence, Revenue, encode
+from leadgate.rollout.evidence import Evidence, Revenue, Side, encode
 from leadgate.rollout.gates import judge
 from leadgate.rollout.history import History, history_of
 from leadgate.rollout.stages import Stage
@@ -237,10 +237,15 @@ def test_before_the_planned_size_the_interval_is_the_one_that_may_be_looked_at()
     assert width[0] > width[1]
 
 
+UNTOLD: dict[str, Any] = {"test": None, "sequence": None, "difference": None}
+FEW = Side(exposed=100, matured=90, conversions=9, silent=0, high=10, contacted=50)
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     (
-        ({"test": None, "sequence": None, "difference": None}, "it takes 40 at least"),
+        ({**UNTOLD, "control": FEW, "treatment": FEW}, "18 leads converted, and it takes 40 at least"),
+        (UNTOLD, "one side has hardly any conversions"),  # thousands, but no interval for them
         ({"ratio_p": 1e-6}, "one side lacks leads or outcomes"),
         ({"silent_p": 1e-6}, "one side lacks leads or outcomes"),
     ),

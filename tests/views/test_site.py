@@ -229,6 +229,7 @@ PROXY = ProxyRules(
     ("peer", "name", "status"),
     (
         ("10.1.2.3", "leo@example.com", 200),
+        ("::ffff:10.1.2.3", "leo@example.com", 200),  # the same address, at a socket for both kinds
         ("10.2.0.1", "leo@example.com", 303),  # not the proxy: the header is anybody's
         ("10.1.2.3", "", 303),
         ("not an address", "leo@example.com", 303),
@@ -253,6 +254,28 @@ def test_whom_the_proxy_does_not_name_is_not_let_in(kept: tuple[Path, str], peer
         assert site.client.get("/", headers=headers, follow_redirects=False).status_code == 403
         answer = site.client.post("/ui/act/ack", data={"alert": "1", "reason": "x", "by": "me"}, headers=headers)
         assert (answer.status_code, site.desk.asked) == (403, [])
+
+
+def test_a_name_beside_the_proxys_is_not_believed(kept: tuple[Path, str]) -> None:
+    """A proxy that adds its header to the caller's own would else let everybody choose who they are."""
+    with shown(*kept, NOW, with_keys=True, local=False, proxy=PROXY) as site:
+        named = [("x-auth-request-email", name) for name in ("ana@example.com", "leo@example.com")]
+        answer = site.client.get("/", headers=[*named, ("x-leadgate-peer", "10.1.2.3")])
+        assert (answer.status_code, "More than one person" in answer.text) == (403, True)
+
+
+@pytest.mark.parametrize("name", ("origin", "referer"))
+@pytest.mark.parametrize("path", ("/ui/logout", "/ui/act/ack"))
+def test_a_form_from_an_address_that_is_none_is_refused(opened: Shown, name: str, path: str) -> None:
+    """As one from elsewhere is."""
+    answer = opened.client.post(path, data={"csrf": opened.csrf()}, headers={name: "http://["})
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("host", ("[::1", "127.0.0.1 evil", ""))
+def test_a_name_that_is_none_is_not_this_machines(opened: Shown, host: str) -> None:
+    """Whatever a caller says there, it gets a page and no fault."""
+    assert opened.client.get("/", headers={"host": host}).status_code == 421
 
 
 def test_the_proxys_people_may_what_the_settings_say(kept: tuple[Path, str]) -> None:

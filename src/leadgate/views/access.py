@@ -6,7 +6,7 @@ proxy (OIDC) in front, which names the person in a header that is believed from 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
 
 from leadgate.scoring.keys import Scope
@@ -63,7 +63,15 @@ def is_same_origin(headers: Mapping[str, str]) -> bool:
     if site is not None:
         return site in ("same-origin", "none")
     said = headers.get("origin") or headers.get("referer")
-    return said is None or urlsplit(said).netloc == headers.get("host", "")
+    return said is None or _place(said) == headers.get("host", "")
+
+
+def _place(address: str) -> str | None:
+    """Host and port of an address; None for what is none."""
+    try:
+        return urlsplit(address).netloc
+    except ValueError:
+        return None
 
 
 def is_own_name(host: str) -> bool:
@@ -72,10 +80,10 @@ def is_own_name(host: str) -> bool:
     Where nobody is asked who they are, a page from elsewhere that lets its own name point here (DNS rebinding) would
     otherwise be one of ours.
     """
-    name = urlsplit(f"//{host}").hostname or ""
-    if name in ("localhost", "testserver"):
-        return True
     try:
+        name = urlsplit(f"//{host}").hostname or ""
+        if name in ("localhost", "testserver"):
+            return True
         return ip_address(name).is_loopback
     except ValueError:
         return False
@@ -83,7 +91,9 @@ def is_own_name(host: str) -> bool:
 
 def _trusted(peer: str, trusted: Sequence[str]) -> bool:
     try:
-        address = ip_address(peer)
+        said = ip_address(peer)
+        # A socket that listens for both kinds of address gives the older one inside of the newer one.
+        address = said.ipv4_mapped or said if isinstance(said, IPv6Address) else said
         return any(address in ip_network(each, strict=False) for each in trusted)
     except ValueError:
         return False

@@ -51,6 +51,8 @@ class Doors:
         """
         if self.local and not self.with_keys and not access.is_own_name(request.headers.get("host", "")):
             raise NotAllowedError("This service is for this machine alone: open it as http://127.0.0.1.", 421)
+        if self.proxy.header is not None and len(request.headers.getlist(self.proxy.header)) > 1:
+            raise NotAllowedError("More than one person is named, and only one can be looking.")
         person = access.person_of(request.headers, peer_of(request), self.proxy)
         if person is None and self.proxy.header is not None and not self.with_keys:
             raise NotAllowedError("The login proxy names nobody; come in through it, and log in there.")

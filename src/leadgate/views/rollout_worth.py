@@ -82,11 +82,15 @@ def worth_of(found: Contest) -> Worth:
         return _unknown(found, "cannot be said: one side lacks leads or outcomes, so nothing is concluded from them.")
     conversions = _conversions(trial)
     if conversions is None:
-        have = trial.control.conversions + trial.treatment.conversions
-        return _unknown(
-            found, f"cannot be said yet: {have:,} leads converted, and it takes {MIN_CONVERSIONS} at least."
-        )
+        return _unknown(found, f"cannot be said yet: {_why_nothing(trial)}.")
     return _known(found, trial, conversions)
+
+
+def _why_nothing(trial: ExperimentEvidence) -> str:
+    have = trial.control.conversions + trial.treatment.conversions
+    if have >= MIN_CONVERSIONS:
+        return "one side has hardly any conversions, so there is nothing to measure the difference by"
+    return f"{have:,} leads converted, and it takes {MIN_CONVERSIONS} at least"
 
 
 def _known(found: Contest, trial: ExperimentEvidence, conversions: Increment) -> Worth:
