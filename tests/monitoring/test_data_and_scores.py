@@ -4,7 +4,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from stable_leads import RULES, baseline, draw, profile, scores_of
 
 from leadgate.leads.monitoring_rules import MonitoringRules
 from leadgate.monitoring.data import feature_drift, missing_values, new_categories, ranges
@@ -12,6 +11,7 @@ from leadgate.monitoring.evidence import with_evidence
 from leadgate.monitoring.findings import Finding, alarms, ranked
 from leadgate.monitoring.moved import explain, parts_of
 from leadgate.monitoring.scores import score_bands, score_drift, score_entropy, segment_scores
+from stable_leads import RULES, baseline, draw, profile, scores_of
 
 BASELINE = baseline(np.random.default_rng(0))
 

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from stable_leads import RULES, baseline, draw, matured, profile, scores_of
 
 from leadgate.leads.monitoring_rules import MonitoringRules
 from leadgate.monitoring.business import conversion, correlation
 from leadgate.monitoring.findings import Finding, named
 from leadgate.monitoring.model import estimated, quality
 from leadgate.stats.binned import auc_of_counts
+from stable_leads import RULES, baseline, draw, matured, profile, scores_of
 
 BASELINE = baseline(np.random.default_rng(0))
 

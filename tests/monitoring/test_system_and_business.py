@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from stable_leads import RULES
 
 from leadgate.leads.profiles import moments_of
 from leadgate.monitoring.business import Ratings, Won, amounts, ratings, usage
 from leadgate.monitoring.evidence import with_evidence
 from leadgate.monitoring.system import Arrivals, Service, coverage, errors, freshness, latency, uptime, volume
+from stable_leads import RULES
 
 NOW = datetime(2026, 6, 2, 12, tzinfo=UTC)
 EDGES = (0.01, 0.05, 0.1, 0.2, 0.5, 1.0)

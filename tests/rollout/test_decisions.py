@@ -7,8 +7,8 @@ from typing import Any, get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from known import NOW, RULES, figure, good, quality, side, trial
 
+from known import NOW, RULES, figure, good, quality, side, trial
 from leadgate.leads.rollout_rules import Bar, ExperimentRules, GateRules, LiveStage, RolloutRules
 from leadgate.records import Interval
 from leadgate.rollout.decisions import decide
