@@ -201,6 +201,17 @@ def test_lift_is_the_rate_of_each_tenth_over_that_of_all_the_best_first() -> Non
     )
 
 
+def test_leads_of_equal_scores_are_no_tenth() -> None:
+    """A version that knows three scores has three bars: the first is not called the top tenth."""
+    each = drawn("1")
+    won, lost = np.zeros_like(each.won), np.zeros_like(each.lost)
+    won[[100, 5_000, 9_000]], lost[[100, 5_000, 9_000]] = (10, 20, 30), (90, 80, 70)
+    chart = lift_chart([replace(each, won=won, lost=lost, quality=replace(each.quality, base_rate=0.2))])
+    assert list(chart.series[0].y) == [1.5, 1.0, 0.5]
+    assert "top tenth" not in chart.says
+    assert "fewer parts than ten" in chart.says
+
+
 def test_a_calibrated_version_lies_on_the_line_and_two_are_drawn_without_bands() -> None:
     """Bands of two versions would hide both."""
     band, line, truth = calibration_chart([drawn("1")]).series

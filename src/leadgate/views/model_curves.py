@@ -17,6 +17,7 @@ Counts = npt.NDArray[np.int64]
 _TWENTIETH = 500
 """Bins of a score in a twentieth of the range."""
 _MOST_FEATURES = 15
+_TENTHS = 10
 _DIGITS = 4
 
 
@@ -100,6 +101,9 @@ def calibration_chart(versions: Sequence[Graded]) -> Chart:
 def lift_chart(versions: Sequence[Graded]) -> Chart:
     """How many times more often than the average lead each tenth converts, the highest scores first."""
     series, told = [], []
+    whole = all(len(_tenths(each)) == _TENTHS for each in versions)
+    part = "tenth" if whole else "part"
+    ties = "" if whole else " Leads of equal scores stay together, so there are fewer parts than ten."
     for each, tone in _toned(versions):
         lifts = [tenth.rate / each.quality.base_rate for tenth in _tenths(each)[::-1]] if each.quality.base_rate else []
         names = [str(i) for i in range(1, len(lifts) + 1)]
@@ -109,7 +113,7 @@ def lift_chart(versions: Sequence[Graded]) -> Chart:
     return Chart(
         name="lift",
         title="Lift by decile: what the top of the list is worth",
-        says=f"The top tenth of the list converts {'; '.join(told)}." if told else "No held-out lead converted.",
+        says=f"The top {part} of the list converts {'; '.join(told)}.{ties}" if told else "No held-out lead converted.",
         x=Axis(label="tenth of the leads, the highest scores first", kind="category"),
         y=Axis(label="times the average", low=0.0),
         series=series,
