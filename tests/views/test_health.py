@@ -210,6 +210,13 @@ def test_the_distances_are_the_largest_of_their_kind() -> None:
     assert (row(looked, "Feature shift").value, row(looked, "Feature shift").about) == ("1 of 2", "b")
 
 
+@pytest.mark.parametrize(("yellow", "mark"), ((0, "green"), (2, "yellow"), (3, "red")))
+def test_three_features_that_drifted_are_red(yellow: int, mark: str) -> None:
+    """As the row's own target says, and the plan: more than two."""
+    found = [result("feature drift", "yellow" if i < yellow else "green", f"f{i}") for i in range(5)]
+    assert row(look(*found), "Feature shift").mark == mark
+
+
 def test_a_distance_within_its_own_limit_is_not_marked_for_another_one() -> None:
     """The KS of a feature is far out, its JS (limit 0.1) is not: the check is red, and the row of JS says ok."""
     looked = look(result("feature drift", "red", "a", details={"ks": 0.3, "js": 0.06}))

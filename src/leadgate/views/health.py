@@ -39,6 +39,8 @@ CHECKS = (
 )
 """Those whose history is shown."""
 
+_RED_FEATURES = 3
+"""That have drifted: as many are red, whatever each of them is."""
 _NAMED = 5
 """Checks that are named in a sentence."""
 _URGENCY: Mapping[str, int] = {"green": 0, "unknown": 1, "yellow": 2, "red": 3}
@@ -323,7 +325,7 @@ def _drift(look: Look, rules: MonitoringRules) -> list[Row]:
     features = look.of("feature drift")
     out = [r for r in features if r.severity in ("yellow", "red")]
     known = [r for r in features if r.severity != "unknown"]
-    level: Mark = _worst(r.severity for r in known)
+    level: Mark = "red" if len(out) >= _RED_FEATURES else _worst(r.severity for r in known)
     names = ", ".join(r.subject for r in sorted(out, key=lambda r: -(r.value or 0))[:3])
     return [
         _scores_moved(look, rules),
@@ -331,7 +333,7 @@ def _drift(look: Look, rules: MonitoringRules) -> list[Row]:
             name="Feature shift",
             value=f"{len(out)} of {len(known)}" if known else NONE,
             about=names,
-            target="none, red from 3 on",
+            target=f"none, red from {_RED_FEATURES} on",
             mark=level,
             says=f"drifted most: {names}" if out else "no feature has drifted" if known else "not judged yet",
             link="/ui/drift",
