@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from stable_leads import RULES, baseline
 
 from leadgate.leads.profiles import Moments, Profile, moments_of
 from leadgate.monitoring.integration import (
@@ -18,6 +17,7 @@ from leadgate.monitoring.integration import (
     delivery,
     high_priority,
 )
+from stable_leads import RULES, baseline
 
 NOW = datetime(2026, 6, 2, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
