@@ -1,4 +1,4 @@
-# One command for each habit. Each does its own set-up: a fresh machine needs Python 3.11 to 3.13 and make.
+# One command for each habit. Each does its own set-up: a fresh machine needs Python 3.11 to 3.13, make and npm.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
