@@ -1,6 +1,6 @@
 """What is not the same in two snapshots (quiet).
 
-Whole columns are compared at a time: a million leads take a second or two.
+Whole columns are compared at a time: two snapshots of a million leads take some six seconds of one core.
 """
 
 from collections.abc import Mapping, Sequence
