@@ -21,7 +21,7 @@ demo: $(READY) ## the whole path on generated leads, over real HTTP
 	$(BIN)/leadgate demo demo --again
 
 test: $(READY) ## all tests
-	$(BIN)/pytest -n 3 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile
 
 EVIDENTLY := .venv-evidently
 test-evidently: ## the Evidently report, in an environment of its own (1.8 GB): it needs an older pandas
