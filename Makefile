@@ -85,7 +85,7 @@ bench-servers: $(READY) ## which server, and which way through it (needs wrk)
 	$(BIN)/python benchmarks/servers.py
 
 screenshots: $(READY) ## the pictures of docs/guide and README, from a demo of its own (needs Chromium)
-	$(BIN)/python tests/browser/screenshots.py build/demo docs/guide/images
+	PYTHONPATH=tests $(BIN)/python tests/browser/screenshots.py build/demo docs/guide/images
 
 lock: ## resolve the pinned files anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml -o requirements.lock
