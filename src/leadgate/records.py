@@ -46,6 +46,13 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=
     """The version that was scored beside it and not answered; None without one."""
     shadow_score: float | None = None
     """None where there is no shadow, and where it failed or was too slow."""
+    own_priority: str | None = None
+    """What its score alone would have given an explored lead, whose priority says nothing of it; None for others."""
+
+    @property
+    def explored(self) -> bool:
+        """Whether its priority is that of a lead drawn at random."""
+        return self.own_priority is not None
 
 
 Stage = Literal["full", "shadow", "canary", "ab_test"]
@@ -109,6 +116,21 @@ class Contact:
     """UTC."""
     source: str
     """Where it came from: api, or the name of the file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeadEvent:
+    """Something that a lead did: a visit, an opened e-mail, a demo asked for."""
+
+    lead_id: str
+    kind: str
+    """The team's own word for what it was."""
+    at: datetime
+    """UTC, when it happened."""
+    known_at: datetime
+    """UTC, when it reached us: a score of an earlier time did not know of it."""
+    value: float | None
+    """What the kind measures, in the team's unit; None where it measures nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,33 +2,29 @@
 
 import hashlib
 import json
-from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-FeatureValue = float | str | bool | None
-"""One raw value of a lead: float for numeric, str for categorical, bool for boolean, None for missing."""
+from leadgate.leads.feature_code import FeatureCode
+from leadgate.leads.kinds import FeatureType, FeatureValue, Record
+
+__all__ = [
+    "FALSE_WORDS",
+    "MISSING_WORDS",
+    "TRUE_WORDS",
+    "Feature",
+    "FeatureType",
+    "FeatureValue",
+    "LeadSchema",
+    "Record",
+]
 
 MISSING_WORDS = frozenset({"", "na", "n/a", "nan", "null", "none", "#n/a", "nil"})
 """What files write for "no value", compared without case and surrounding blanks."""
 
 TRUE_WORDS = frozenset({"true", "t", "yes", "y", "1", "1.0"})
 FALSE_WORDS = frozenset({"false", "f", "no", "n", "0", "0.0"})
-
-
-class FeatureType(StrEnum):
-    """How the values of a feature are read, checked and prepared for a model."""
-
-    NUMERIC = "numeric"
-    CATEGORICAL = "categorical"
-    BOOLEAN = "boolean"
-
-
-class Record(BaseModel):
-    """Base of everything in leadgate.yaml: frozen, and a misspelt key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Feature(Record):
@@ -59,6 +55,20 @@ class Feature(Record):
         return self
 
 
+class MadeRules(Record):
+    """Settings of one feature that features.py makes; all of them may be left out."""
+
+    name: str
+    use: bool = True
+    """False keeps it out of every model."""
+    range: tuple[float | None, float | None] | None = None
+    """Smallest and largest plausible value, both inclusive; null leaves a side open."""
+    missing: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Largest share of leads for which it may be missing."""
+    categories: tuple[str, ...] | None = None
+    """The known categories; None accepts any."""
+
+
 class LeadSchema(Record):
     """The columns of a lead and what they mean."""
 
@@ -73,6 +83,10 @@ class LeadSchema(Record):
     features: tuple[Feature, ...]
     segments: tuple[str, ...] = ()
     """Names of categorical or boolean features by which every evaluation is also broken down."""
+    made: tuple[MadeRules, ...] = ()
+    """Settings of features that features.py makes."""
+    code: FeatureCode | None = None
+    """The features.py beside leadgate.yaml; never written in it. A version's card carries the one it learnt with."""
 
     @model_validator(mode="after")
     def _hangs_together(self) -> "LeadSchema":
@@ -89,10 +103,31 @@ class LeadSchema(Record):
                 raise ValueError(f"segment {segment!r} is not a categorical or boolean feature")
         return self
 
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without features.py a schema is written as it was before there was one, byte for byte."""
+        written: dict[str, Any] = handler(self)
+        return {key: value for key, value in written.items() if key not in {"made", "code"} or value}
+
     @property
     def used(self) -> tuple[Feature, ...]:
-        """The features that models are trained on, in declared order."""
-        return tuple(feature for feature in self.features if feature.use)
+        """The features that models are trained on: raw columns in declared order, then made ones by name."""
+        return (*(feature for feature in self.features if feature.use), *self.made_features)
+
+    @property
+    def made_features(self) -> tuple[Feature, ...]:
+        """The features in use that features.py makes, by name."""
+        rules = {made.name: made.model_dump(exclude={"name"}) for made in self.made}
+        return tuple(
+            Feature(name=made.name, type=made.type, **rules.get(made.name, {}))
+            for made in (self.code.features if self.code else ())
+        )
+
+    @property
+    def taken(self) -> tuple[Feature, ...]:
+        """The raw columns that are in use or that a made feature takes, in declared order: what a score needs."""
+        inputs = self.code.inputs if self.code else frozenset()
+        return tuple(feature for feature in self.features if feature.use or feature.name in inputs)
 
     def feature(self, name: str) -> Feature:
         """The feature of that name; KeyError when there is none."""
@@ -102,7 +137,10 @@ class LeadSchema(Record):
     def digest(self) -> str:
         """SHA-256 of what decides a model's input: names and types of the used features, in order.
 
-        Ranges and limits are left out: they judge rows, they do not change what a model sees.
+        Of a made feature its own digest too: of its code and its inputs. Ranges and limits are left out: they judge
+        rows, they do not change what a model sees.
         """
-        what = [[feature.name, feature.type.value] for feature in self.used]
+        raw = [[feature.name, feature.type.value] for feature in self.features if feature.use]
+        made = [[made.name, made.type.value, made.digest] for made in (self.code.features if self.code else ())]
+        what = [*raw, *made]
         return hashlib.sha256(json.dumps(what, ensure_ascii=True).encode()).hexdigest()

@@ -1,0 +1,144 @@
+"""What a lead did, as its features may know it: only what lay before the score's time (quiet)."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Self
+
+import msgspec
+
+from leadgate.records import LeadEvent
+
+_DAY = 86_400.0
+"""Seconds."""
+
+
+class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One thing that a lead did, as features.py sees it."""
+
+    kind: str
+    """Such as ``visit`` or ``email_opened``: the team's own words."""
+    at: datetime
+    """UTC, when it happened."""
+    value: float | None = None
+    """What the kind measures (seconds on a page, say); None where it measures nothing."""
+
+
+class Events:
+    """The events of a lead that count for one score, oldest first. It never changes."""
+
+    __slots__ = ("_events",)
+
+    def __init__(self, events: Iterable[Event] = ()) -> None:
+        self._events = tuple(sorted(events, key=_order))
+
+    @classmethod
+    def _of(cls, ordered: Iterable[Event]) -> Self:
+        made = cls.__new__(cls)
+        made._events = tuple(ordered)  # noqa: SLF001  # its own
+        return made
+
+    def of(self, *kinds: str) -> Self:
+        """Those of these kinds."""
+        return self._of(event for event in self._events if event.kind in kinds)
+
+    def since(self, moment: datetime) -> Self:
+        """Those at or after a moment."""
+        return self._of(event for event in self._events if event.at >= moment)
+
+    def until(self, moment: datetime) -> Self:
+        """Those before a moment."""
+        return self._of(event for event in self._events if event.at < moment)
+
+    def count(self) -> int:
+        """How many there are."""
+        return len(self._events)
+
+    def sum(self) -> float:
+        """The sum of their values; an event without a value adds nothing."""
+        return sum((event.value for event in self._events if event.value is not None), 0.0)
+
+    @property
+    def first(self) -> Event | None:
+        """The oldest; None where there is none."""
+        return self._events[0] if self._events else None
+
+    @property
+    def last(self) -> Event | None:
+        """The latest; None where there is none."""
+        return self._events[-1] if self._events else None
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds that are among them."""
+        return frozenset(event.kind for event in self._events)
+
+    def days_since_last(self, at: datetime) -> float | None:
+        """Days from the latest one to a moment; None where there is none."""
+        last = self.last
+        return None if last is None else (at - last.at).total_seconds() / _DAY
+
+    def __iter__(self) -> Iterator[Event]:
+        """Oldest first."""
+        return iter(self._events)
+
+    def __len__(self) -> int:
+        """How many there are; so ``if events`` asks whether there is any."""
+        return len(self._events)
+
+    def __eq__(self, other: object) -> bool:
+        """The same events."""
+        return isinstance(other, Events) and self._events == other._events
+
+    def __hash__(self) -> int:
+        """As ``__eq__`` tells them apart."""
+        return hash(self._events)
+
+    def __repr__(self) -> str:
+        """For a person who debugs features.py."""
+        return f"Events({list(self._events)!r})"
+
+
+def events_before(events: Iterable[LeadEvent], at: datetime) -> Events:
+    """What counts for a score: the events that happened strictly before its time and were known by then.
+
+    This is the only cut: training, batch and online all make it here. An event that reached us later than ``at`` was
+    not known to a score of that time, however early it happened.
+    """
+    return Events(
+        Event(event.kind, event.at.astimezone(UTC), event.value)
+        for event in events
+        if event.at < at and event.known_at <= at
+    )
+
+
+class History(msgspec.Struct, frozen=True):
+    """What a snapshot keeps of a lead's time and events: already cut, so that nothing later can get in."""
+
+    at: datetime
+    """UTC, the score's time."""
+    events: Sequence[Event]
+    """Oldest first."""
+
+
+_HISTORIES = msgspec.json.Decoder(History)
+_JSON = msgspec.json.Encoder()
+
+
+def history_to_json(at: datetime, events: Events) -> str:
+    """One form for one history: times in UTC with six digits of a second, events in their order."""
+    return _JSON.encode({"at": _iso(at), "events": [[e.kind, _iso(e.at), e.value] for e in events]}).decode()
+
+
+def history_from_json(text: str) -> tuple[datetime, Events]:
+    """The score's time and the events that count for it. Raises ValueError for text that is no history."""
+    found = _HISTORIES.decode(text)
+    return found.at, Events(found.events)
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _order(event: Event) -> tuple[datetime, str, float]:
+    """Of events at one moment too the order is always the same."""
+    return event.at, event.kind, float("-inf") if event.value is None else event.value

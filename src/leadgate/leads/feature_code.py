@@ -1,0 +1,200 @@
+"""A team's own features: the text of features.py, what is in it, and the values it makes of a lead (quiet)."""
+
+import builtins
+import math
+import typing
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import lru_cache
+from types import CodeType, ModuleType
+from typing import Any, NamedTuple
+
+from leadgate.errors import BadConfigError
+from leadgate.leads.events import Events
+from leadgate.leads.feature_rules import ALLOWED, FORBIDDEN, parse_lawful
+from leadgate.leads.kinds import FeatureType, FeatureValue, Record
+
+FILE = "features.py"
+"""Stands beside leadgate.yaml."""
+
+
+class MadeFeature(Record):
+    """One function of features.py, as a feature."""
+
+    name: str
+    type: FeatureType
+    inputs: tuple[str, ...]
+    """The columns that it takes, in the order of its parameters."""
+    takes_events: bool = False
+    takes_at: bool = False
+    digest: str
+    """SHA-256 of the function, of what it reaches in the file, and of its inputs; see ``feature_digest.py``."""
+
+
+class FeatureCode(Record):
+    """A features.py, whole: a version's card carries it, so that a version always computes as it learnt."""
+
+    source: str
+    """The text of the file."""
+    features: tuple[MadeFeature, ...]
+    """Those in use, by name: the order of functions in the file means nothing."""
+
+    @property
+    def takes_history(self) -> bool:
+        """Whether any of them takes events or the score's time."""
+        return any(feature.takes_events or feature.takes_at for feature in self.features)
+
+    @property
+    def takes_events(self) -> bool:
+        """Whether any of them takes events."""
+        return any(feature.takes_events for feature in self.features)
+
+    @property
+    def inputs(self) -> frozenset[str]:
+        """The columns that they take."""
+        return frozenset(name for feature in self.features for name in feature.inputs)
+
+
+class Failure(NamedTuple):
+    """Why a feature has no value for a lead."""
+
+    feature: str
+    why: str
+    """Such as ``line 12 raised ZeroDivisionError: division by zero``."""
+
+
+class Made(NamedTuple):
+    """The made features of one lead."""
+
+    values: tuple[FeatureValue, ...]
+    """In the order of ``code.features``; None for one that failed."""
+    failures: tuple[Failure, ...]
+
+
+Maker = Callable[[Mapping[str, FeatureValue], Events, datetime | None], Made]
+"""Takes a lead's columns by name (one that is not there is missing), its events before the score and its time (UTC)."""
+
+
+def make_values(code: FeatureCode, columns: Mapping[str, FeatureValue], events: Events, at: datetime | None) -> Made:
+    """The made features of one lead; a function that fails is missing and says why. See ``maker_of`` for many."""
+    return maker_of(code)(columns, events, at)
+
+
+@lru_cache(maxsize=64)
+def maker_of(code: FeatureCode) -> Maker:
+    """The functions of a features.py, ready to be called. Raises BadConfigError for code that is none any more."""
+    names = load_features(code.source)
+    calls = [(feature, names[feature.name], *_places(feature, names[feature.name])) for feature in code.features]
+
+    def make(columns: Mapping[str, FeatureValue], events: Events, at: datetime | None) -> Made:
+        values: list[FeatureValue] = []
+        failures: list[Failure] = []
+        for feature, function, places, convert in calls:
+            arguments = [
+                events if place is Events else at if place is datetime else columns.get(place)  # type: ignore[call-overload]
+                for place in places
+            ]
+            try:
+                values.append(convert(function(*arguments)))
+            except Exception as error:  # noqa: BLE001  # the team's code may raise anything
+                values.append(None)
+                failures.append(Failure(feature.name, _why(error)))
+        return Made(tuple(values), tuple(failures))
+
+    return make
+
+
+def load_features(source: str, file: str = FILE) -> dict[str, Any]:
+    """Run a features.py and give the names in it. Raises BadConfigError, with line and what to do."""
+    return _load(source, file)
+
+
+@lru_cache(maxsize=64)
+def _load(source: str, file: str) -> dict[str, Any]:
+    module = parse_lawful(source, file)
+    code: CodeType = compile(module, FILE, "exec")
+    names: dict[str, Any] = {"__name__": "features", "__builtins__": _BUILTINS}
+    try:
+        exec(code, names)  # noqa: S102  # what the file is for; its rules are checked before
+    except Exception as error:
+        raise BadConfigError(f"{file} cannot be loaded: {_why(error)}. Mend it and try again.") from error
+    for name, value in names.items():
+        if isinstance(value, ModuleType) and value.__name__ not in ALLOWED:
+            raise BadConfigError(f"{file}: {name!r} is the module {value.__name__!r}, which features may not import.")
+    return names
+
+
+_BUILTINS = {name: value for name, value in vars(builtins).items() if name not in FORBIDDEN} | {
+    "__import__": __import__,  # of the modules on the list: the file's rules are checked before it is run
+}
+
+
+def hints_of(function: Any) -> dict[str, Any]:
+    """The annotations of a function, by parameter, and ``return``. Raises NameError, TypeError."""
+    return typing.get_type_hints(function)
+
+
+def _places(feature: MadeFeature, function: Any) -> tuple[list[Any], Callable[[Any], FeatureValue]]:
+    """What each parameter takes, and how the answer is read."""
+    columns = iter(feature.inputs)
+    hints = {name: hint for name, hint in hints_of(function).items() if name != "return"}
+    places = [hint if hint in {Events, datetime} else next(columns) for hint in hints.values()]
+    return places, _READ[feature.type]
+
+
+def _number(value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _WrongError(f"gave {_told(value)}, not a number")
+    number = float(value)
+    if math.isinf(number):
+        raise _WrongError("gave an infinite number")
+    return None if math.isnan(number) else number
+
+
+def _text(value: Any) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise _WrongError(f"gave {_told(value)}, not text")
+    if not value.isascii():
+        value.encode()  # half a character can be neither logged nor answered
+    if "\0" in value:
+        raise _WrongError("gave text with a NUL character")
+    return str(value)
+
+
+def _flag(value: Any) -> bool | None:
+    if value is None or isinstance(value, bool):
+        return value
+    raise _WrongError(f"gave {_told(value)}, neither True nor False")
+
+
+_READ: dict[FeatureType, Callable[[Any], FeatureValue]] = {
+    FeatureType.NUMERIC: _number,
+    FeatureType.CATEGORICAL: _text,
+    FeatureType.BOOLEAN: _flag,
+}
+
+
+class _WrongError(Exception):
+    """A value that a feature may not have."""
+
+
+def _told(value: Any) -> str:
+    text = repr(value)
+    return f"{text if len(text) <= 40 else text[:40] + '...'} ({type(value).__name__})"  # noqa: PLR2004  # readable
+
+
+def _why(error: Exception) -> str:
+    """What went wrong, and in which line of the file."""
+    if isinstance(error, _WrongError):
+        return str(error)
+    line, trace = None, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == FILE:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    said = f"{type(error).__name__}: {error}".rstrip(": ")
+    return f"line {line} raised {said}" if line else f"raised {said}"

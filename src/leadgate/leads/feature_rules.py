@@ -1,0 +1,161 @@
+"""What features.py may do: compute from what it is given, and nothing else (quiet).
+
+These rules keep a feature the same wherever and whenever it is computed. They are no prison: whoever may commit
+features.py, or write to the registry, is trusted as the author of the model is.
+"""
+
+import ast
+import difflib
+from typing import NoReturn
+
+from leadgate.errors import BadConfigError
+
+ALLOWED = frozenset(
+    {
+        "__future__",
+        "bisect",
+        "collections",
+        "collections.abc",
+        "dataclasses",
+        "datetime",
+        "decimal",
+        "enum",
+        "fractions",
+        "functools",
+        "hashlib",
+        "itertools",
+        "json",
+        "leadgate",
+        "leadgate.leads.events",
+        "math",
+        "operator",
+        "re",
+        "statistics",
+        "string",
+        "typing",
+        "unicodedata",
+        "urllib.parse",
+        "zoneinfo",
+    }
+)
+"""The modules that features.py may import."""
+
+_FROM_LEADGATE = frozenset({"Event", "Events"})
+_CLOCKS = frozenset({"now", "utcnow", "today"})
+_FORBIDDEN = {
+    **dict.fromkeys(
+        ("open", "input", "print", "breakpoint", "help", "exit", "quit"), "a feature reads and writes nothing"
+    ),
+    **dict.fromkeys(("exec", "eval", "compile", "__import__", "globals", "locals", "vars"), "write the code out"),
+    **dict.fromkeys(("getattr", "setattr", "delattr"), "name the attribute"),
+    **dict.fromkeys(("hash", "id"), "it differs from process to process; hashlib does not"),
+}
+"""Built-in functions that a feature does without, and why or what instead."""
+FORBIDDEN = frozenset(_FORBIDDEN)
+
+_AT_THE_TOP = (
+    ast.Import,
+    ast.ImportFrom,
+    ast.FunctionDef,
+    ast.AsyncFunctionDef,
+    ast.ClassDef,
+    ast.Assign,
+    ast.AnnAssign,
+)
+
+
+def parse_lawful(source: str, file: str) -> ast.Module:
+    """The syntax tree of a features.py that keeps the rules.
+
+    Raises BadConfigError for the first thing that a feature may not do, with its line and what to do.
+    """
+    try:
+        module = ast.parse(source)
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None) or 1
+        raise BadConfigError(f"{file}, line {line}: this is not Python: {getattr(error, 'msg', error)}.") from error
+    _require_lawful(module, file)
+    return module
+
+
+def _require_lawful(module: ast.Module, file: str) -> None:
+    for statement in module.body:
+        _require_declaration(statement, file)
+    for node in ast.walk(module):
+        match node:
+            case ast.Import():
+                for alias in node.names:
+                    _require_allowed(node, alias.name, file)
+            case ast.ImportFrom():
+                _require_allowed_from(node, file)
+            case ast.Attribute():
+                _require_attribute(node, file)
+            case ast.Name() if node.id in _FORBIDDEN:
+                refuse(node, file, f"{node.id}() is not for features: {_FORBIDDEN[node.id]}")
+            case ast.Call():
+                _require_zone(node, file)
+            case ast.Global():
+                refuse(node, file, "a feature changes no global name: a lead's value must not depend on other leads")
+            case _:
+                pass
+
+
+def refuse(node: ast.AST, file: str, sentence: str) -> NoReturn:
+    """Raise BadConfigError with the line of a node."""
+    raise BadConfigError(f"{file}, line {getattr(node, 'lineno', 1)}: {sentence}.")
+
+
+def _require_declaration(node: ast.stmt, file: str) -> None:
+    text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    if not text and not isinstance(node, _AT_THE_TOP):
+        refuse(node, file, "only imports, constants, functions and classes stand at the top; put this into a function")
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    for target in targets:
+        if not all(isinstance(part, ast.Name | ast.Tuple | ast.expr_context) for part in ast.walk(target)):
+            refuse(node, file, "a constant is given its value once, as a whole; build it in one expression")
+    for decorator in getattr(node, "decorator_list", []):
+        if "register" in {part.attr for part in ast.walk(decorator) if isinstance(part, ast.Attribute)}:
+            refuse(node, file, "functions that are registered with another are not for features; call them by name")
+
+
+def _require_allowed(node: ast.AST, name: str, file: str) -> None:
+    if name not in ALLOWED or name == "leadgate":
+        near = difflib.get_close_matches(name, ALLOWED - {"__future__"}, n=1, cutoff=0.8)
+        hint = f"did you mean {near[0]!r}?" if near else "what it gives must come in as a column or an event"
+        known = ", ".join(sorted(ALLOWED - {"__future__", "leadgate", "leadgate.leads.events"}))
+        refuse(node, file, f"features may not import {name!r}; {hint} (allowed: {known})")
+
+
+def _require_allowed_from(node: ast.ImportFrom, file: str) -> None:
+    module = node.module or ""
+    if node.level:
+        refuse(node, file, "features.py stands alone, for a version keeps its text; copy what is needed into it")
+    if module.startswith("leadgate"):
+        wrong = [alias.name for alias in node.names if alias.name not in _FROM_LEADGATE]
+        if module not in ALLOWED or wrong:
+            refuse(node, file, "of leadgate, features import Events and Event only: from leadgate import Events")
+        return
+    _require_allowed(node, module, file)
+    for alias in node.names:
+        if alias.name == "*":
+            refuse(node, file, f"name what is imported from {module!r}; `*` hides it")
+
+
+def _require_attribute(node: ast.Attribute, file: str) -> None:
+    if node.attr in _CLOCKS:
+        refuse(
+            node,
+            file,
+            f".{node.attr}() is a clock, and a feature has none: training would see today where the score saw another "
+            "day; take the score's time as a parameter, `at: datetime`",
+        )
+    if node.attr.startswith("__"):
+        refuse(node, file, f".{node.attr} is not for features; use what is public")
+
+
+def _require_zone(node: ast.Call, file: str) -> None:
+    """Local time is another one on another machine."""
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+    given = len(node.args) + len(node.keywords)
+    if (name == "astimezone" and not given) or (name == "fromtimestamp" and given < 2):  # noqa: PLR2004  # and a zone
+        refuse(node, file, f".{name}() without a time zone is the machine's local time; say which zone, such as UTC")
