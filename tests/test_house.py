@@ -27,6 +27,7 @@ SHELL = {
     "models/registry.py",
     "models/reproducing.py",
     "models/scorers.py",
+    "models/searching.py",
     "models/training.py",
     "outcomes/contacts.py",
     "outcomes/delivery.py",

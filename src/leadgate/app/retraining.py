@@ -181,7 +181,7 @@ def _judge(home: Home, run: Retraining, judged: "Judged", done: Mapping[str, Don
     if "judged" not in done:
         told = {"fate": fate, "why": why, "model_digest": digest, "champion": judged.champion.version}
         gates = [asdict(found) for found in judged.gates]
-        _mark(home, run, "judged", told | {"gates": gates, "trained_on": judged.choice.sentence})
+        _mark(home, run, "judged", told | {"gates": gates, "trained_on": judged.choice.sentence, "searched": judged.candidate.card.searched})
         pause("judged")
     twin = next((v for v in home.registry.versions() if v.tags.get("model_digest") == digest), None)
     if twin is not None:

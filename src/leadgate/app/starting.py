@@ -42,12 +42,12 @@ def start_project(
 
 
 def with_model(project: Project, kind: str | None) -> Project:
-    """The project with another kind of model; its hyperparameters belong to the old kind and go."""
+    """The project with another kind of model; its hyperparameters and their search belong to the old kind and go."""
     if kind is None or kind == project.model.kind:
         return project
     if kind not in get_args(ModelKind):
         raise RefusedError(f"There is no model {kind!r}; choose one of {', '.join(get_args(ModelKind))}.")
-    model = project.model.model_copy(update={"kind": kind, "hyperparameters": {}})
+    model = project.model.model_copy(update={"kind": kind, "hyperparameters": {}, "search": None})
     return project.model_copy(update={"model": model})
 
 

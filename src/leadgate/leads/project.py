@@ -16,6 +16,7 @@ from leadgate.leads.worker_rules import WorkerRules
 
 ModelKind = Literal["logistic_regression", "hist_gradient_boosting", "lightgbm"]
 Share = Annotated[float, Field(ge=0, le=1)]
+GridValue = bool | int | float | str | None
 
 
 class ImportRules(Record):
@@ -34,12 +35,23 @@ class SplitRules(Record):
     """Share of the labelled leads that are never trained on."""
 
 
+class SearchRules(Record):
+    """Which other hyperparameters a training tries."""
+
+    grid: Annotated[dict[str, Annotated[tuple[GridValue, ...], Field(min_length=1)]], Field(min_length=1)]
+    """By hyperparameter, the values that may be tried."""
+    trials: Annotated[int, Field(ge=1)] = 20
+    """Settings that are tried at most; a grid with more is searched by Optuna (leadgate[search])."""
+
+
 class ModelRules(Record):
     """What is trained."""
 
     kind: ModelKind = "logistic_regression"
     hyperparameters: dict[str, Any] = Field(default_factory=dict)
     """Passed to the estimator as they are."""
+    search: SearchRules | None = None
+    """Other hyperparameters that each training tries; None: those above and no others."""
     calibration: Literal["none", "sigmoid", "isotonic"] = "none"
     rare_below: Annotated[int, Field(ge=1)] = 10
     """Categories seen in fewer training leads than this are treated as one."""

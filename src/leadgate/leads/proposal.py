@@ -153,6 +153,7 @@ split:
 model:
   kind: logistic_regression  # or hist_gradient_boosting, lightgbm
   hyperparameters: {}        # of the estimator, such as {C: 0.5} or {max_iter: 200, learning_rate: 0.05}
+  search: null               # or {grid: {C: [0.1, 0.3, 1, 3]}, trials: 20}: each training tries them, keeps the best
   calibration: none          # or sigmoid, isotonic: corrects probabilities that are too bold or too timid
   rare_below: 10             # categories of fewer training leads are taken together
   max_categories: 100        # of one feature; the rarer ones beyond that are taken together, too

@@ -46,6 +46,8 @@ class Card:
     """A training lead, for the API's documentation."""
     since: datetime | None = None
     """It was trained on the leads that were created from then on; None: on all."""
+    searched: str | None = None
+    """How its hyperparameters were found, where others than the declared ones were tried; None: they are declared."""
 
     @property
     def compiled(self) -> bool:

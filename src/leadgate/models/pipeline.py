@@ -1,7 +1,7 @@
 """The scikit-learn pipeline of each kind of model (quiet)."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -99,7 +99,27 @@ def _model(rules: ModelRules) -> Any:
     return CalibratedClassifierCV(estimator, method=rules.calibration, cv=folds, ensemble=False)
 
 
+def require_known(rules: ModelRules, names: Iterable[str], key: str) -> None:
+    """Raise BadConfigError for a hyperparameter that the estimator does not have; ``key`` is its place in the file."""
+    estimator, _ = _kind(rules)
+    known = {name.lower(): name for name in estimator().get_params()}
+    for name in names:
+        if name not in known.values():
+            near = difflib.get_close_matches(
+                name.lower(), known, n=1, cutoff=0.5
+            )  # `c` is meant for scikit-learn's `C`
+            hint = f"did you mean {known[near[0]]!r}?" if near else f"known: {', '.join(known.values())}."
+            raise BadConfigError(f"leadgate.yaml: {key}: {rules.kind} has no {name!r}; {hint}")
+
+
 def _estimator(rules: ModelRules) -> Any:
+    require_known(rules, rules.hyperparameters, "model.hyperparameters")
+    estimator, defaults = _kind(rules)
+    return estimator(**{**defaults, **rules.hyperparameters})
+
+
+def _kind(rules: ModelRules) -> tuple[Any, dict[str, Any]]:
+    """The estimator's class, and what it is made with where nothing else is declared."""
     from lightgbm import LGBMClassifier  # noqa: PLC0415
     from sklearn.ensemble import HistGradientBoostingClassifier  # noqa: PLC0415
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
@@ -115,13 +135,4 @@ def _estimator(rules: ModelRules) -> Any:
             {"deterministic": True, "force_row_wise": True, "n_jobs": 1, "verbose": -1, "random_state": rules.seed},
         ),
     }
-    kind, defaults = kinds[rules.kind]
-    known = {name.lower(): name for name in kind().get_params()}
-    for name in rules.hyperparameters:
-        if name not in known.values():
-            near = difflib.get_close_matches(
-                name.lower(), known, n=1, cutoff=0.5
-            )  # `c` is meant for scikit-learn's `C`
-            hint = f"did you mean {known[near[0]]!r}?" if near else f"known: {', '.join(known.values())}."
-            raise BadConfigError(f"leadgate.yaml: model.hyperparameters: {rules.kind} has no {name!r}; {hint}")
-    return kind(**{**defaults, **rules.hyperparameters})
+    return kinds[rules.kind]

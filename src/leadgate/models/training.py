@@ -38,6 +38,7 @@ from leadgate.models.profiling import baseline_of
 from leadgate.models.provenance import provenance
 from leadgate.models.registry import Alias, Files, Registry, Version
 from leadgate.models.scorers import load
+from leadgate.models.searching import Search, search, with_found
 from leadgate.stats.bands import score_bands
 
 Step = Callable[[str], None]
@@ -106,12 +107,13 @@ def train(
     snapshot_version: int | None,
     author: str | None,
     now: datetime,
+    aliased: bool = True,
     step: Step = lambda _: None,
 ) -> Trained:
     """Train, evaluate, compile, prove and register a version.
 
     1. Make the candidate. 2. Compare it with the champion on the same leads. 3. Register; the first version becomes
-    champion, a later one challenger.
+    champion, a later one challenger; without ``aliased`` that is left to whoever promotes it.
 
     The same snapshot, configuration and lock give the same model, bit for bit. ``step`` is told what is being done.
     Raises RefusedError when nothing can be learnt from the snapshot, NotFoundError when there is none.
@@ -125,7 +127,8 @@ def train(
     version = registry.register(candidate.card, candidate.files)
     # Asked anew: another training may have registered the first champion meanwhile.
     alias: Alias = "challenger" if registry.champion() else "champion"
-    registry.point(alias, version, by=candidate.card.provenance.author, at=now)
+    if aliased:
+        registry.point(alias, version, by=candidate.card.provenance.author, at=now)
     return Trained(
         version=registry.find(version.version),
         card=candidate.card,
@@ -147,9 +150,11 @@ def make_candidate(
 ) -> Candidate:
     """Train and evaluate a version from a snapshot and the configuration alone; nothing is registered.
 
-    1. Learn from the snapshot. 2. Evaluate on the hold-out. 3. Measure what each feature matters, and profile the
-    snapshot. Raises as ``learn`` does.
+    1. Search hyperparameters, where a grid is declared. 2. Learn from the snapshot. 3. Evaluate on the hold-out.
+    4. Measure what each feature matters, and profile the snapshot. Raises as ``learn`` and ``search`` do.
     """
+    found = _search(uri, project, snapshot_version=snapshot_version, since=since, step=step)
+    project = project.model_copy(update={"model": with_found(project.model, found)})
     made = learn(uri, project, snapshot_version=snapshot_version, since=since, step=step)
     learnt, held, fitted, scores = made.learnt, made.held, made.fitted, made.scores
     card = _card(
@@ -163,6 +168,7 @@ def make_candidate(
         author=author,
         now=now,
         since=since,
+        searched=found.sentence if found else None,
     )
     step("measuring what the features matter")
     baseline = _baseline(project, made.snapshot, learnt, held, scores=scores, fitted=fitted, card=card)
@@ -204,6 +210,17 @@ def learn(
     step(f"evaluating on {len(held):,} held-out leads")
     scores = _score(fitted.pipeline, project.lead, held)
     return Learnt(snapshot=snapshot, learnt=learnt, held=held, holdout=holdout, fitted=fitted, scores=scores)
+
+
+def _search(
+    uri: str, project: Project, *, snapshot_version: int | None, since: datetime | None, step: Step
+) -> Search | None:
+    """On the leads that ``learn`` fits on; the snapshot is read only where there is something to search."""
+    if project.model.search is None:
+        return None
+    _, leads = read_snapshot(uri, project.lead, snapshot_version)
+    training, _ = split(labelled(leads, project.lead), project.lead, project.split)
+    return search(created_since(training, project.lead, since), project.lead, project.model, step)
 
 
 def fit(project: Project, learnt: Dataset, held: Dataset) -> Fitted:
@@ -256,6 +273,7 @@ def _card(
     author: str | None,
     now: datetime,
     since: datetime | None,
+    searched: str | None,
 ) -> Card:
     return Card(
         model_name=project.name,
@@ -276,6 +294,7 @@ def _card(
         why_library=fitted.why_library,
         example=learnt.rows[0],
         since=since,
+        searched=searched,
     )
 
 

@@ -10,11 +10,12 @@ from leadgate.app.cli.output import console, moment, print_json, print_table, pr
 from leadgate.app.wire import open_home
 
 if TYPE_CHECKING:
+    from leadgate.app.gating import Judgement
     from leadgate.models.reproduction import Reproduction
 
 app = typer.Typer(help="List, show and compare model versions.", no_args_is_help=True)
 
-Which = Annotated[str, typer.Argument(help="A version's number, or champion or challenger.")]
+Which = Annotated[str, typer.Argument(help="A version's number, or champion, challenger or latest.")]
 
 
 @app.command("list")
@@ -59,6 +60,7 @@ def show(which: Which, project: ProjectDir = HERE, as_json: AsJson = False) -> N
         ("aliases", ", ".join(version.aliases)),
         ("model", f"{card.model.kind}, calibration {card.model.calibration}"),
         ("hyperparameters", ", ".join(f"{k}={v}" for k, v in card.model.hyperparameters.items()) or "defaults"),
+        *([("searched", card.searched)] if card.searched else []),
         ("leads", f"{card.training_leads:,} trained on, {card.holdout_leads:,} held out by {card.split.by}"),
         ("AUC", with_interval(overall.auc, overall.auc_interval)),
         (f"precision above {overall.threshold:g}", with_interval(overall.precision, overall.precision_interval)),
@@ -116,15 +118,68 @@ def compare(
 
 
 @app.command()
+def judge(
+    which: Which,
+    wait: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="Wait so long for the version and its figures to be there.")
+    ] = 0,
+    project: ProjectDir = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Hold a registered version against the gates of leadgate.yaml's section retraining, and the champion.
+
+    Ends with 0 when every gate passes and with 1 when one does not. Moves nothing: `leadgate models promote --gated`
+    asks the same gates and makes the version challenger.
+    """
+    from leadgate.app.gating import judge_version  # noqa: PLC0415
+
+    found = judge_version(open_home(project), which, wait_s=wait)
+    if as_json:
+        overall = found.card.evaluation.overall
+        print_json({**vars(found), "card": None, "metrics": overall, "passed": found.passed})
+    else:
+        _print_judgement(found)
+    raise typer.Exit(0 if found.passed else 1)
+
+
+def _print_judgement(found: "Judgement") -> None:
+    overall, version = found.card.evaluation.overall, found.version
+    figures = [
+        ("AUC (95 %)", with_interval(overall.auc, overall.auc_interval)),
+        (f"precision above {overall.threshold:g}", with_interval(overall.precision, overall.precision_interval)),
+        (f"recall above {overall.threshold:g}", with_interval(overall.recall, overall.recall_interval)),
+        ("calibration error", f"{overall.calibration_error:.4f}"),
+        ("conversion", share(overall.base_rate)),
+    ]
+    title = f"{version.name} version {version.version} on {found.card.holdout_leads:,} held-out leads"
+    print_table(title, ["figure", "value"], figures)
+    if found.comparison:
+        print_comparison(found.comparison, f"version {found.champion}", f"version {version.version}")
+    for gate in found.gates:
+        console.print(f"{gate.name}: {gate.said}. {gate.sentence}", markup=False, soft_wrap=True)
+    if found.champion is None:
+        console.print("There is no other champion to be held against.")
+
+
+@app.command()
 def promote(
     which: Which,
     to: Annotated[str, typer.Option("--as", help="champion: it serves; challenger: it is next.")] = "champion",
+    gated: Annotated[
+        bool,
+        typer.Option("--gated", help="As challenger, if `leadgate models judge` passes; a first version as champion."),
+    ] = False,
     project: ProjectDir = HERE,
 ) -> None:
     """Make a version the champion or the challenger. Running workers take up a champion within seconds.
 
     A champion answers every lead at once; `leadgate route set` lets a version begin with a share of them.
     """
+    if gated:
+        from leadgate.app.gating import promote_judged  # noqa: PLC0415
+
+        console.print(promote_judged(open_home(project), which), markup=False, soft_wrap=True)
+        return
     from leadgate.app.routing import promote as promote_version  # noqa: PLC0415
 
     console.print(promote_version(open_home(project), which, to), markup=False, soft_wrap=True)

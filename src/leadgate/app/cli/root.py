@@ -313,6 +313,8 @@ def _print_trained(trained: "Trained") -> None:
         f"calibration error {overall.calibration_error:.3f}.",
         markup=False,
     )
+    if card.searched:
+        console.print(f"Searched hyperparameters: {card.searched}.", markup=False)
     if card.proof and card.compiled:
         console.print(f"Compiled: equal to the library to {card.proof.max_difference:.1e}.")
     else:
