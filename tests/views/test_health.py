@@ -89,7 +89,9 @@ def test_what_cannot_be_judged_is_not_within_its_target() -> None:
     known = look(result("uptime"), result("usage", "unknown"), result("AUC", "unknown", area="model"))
     standing = standing_of(known, FRESH)
     assert "every figure is within" not in standing.headline
-    assert standing.because == ("Too little is known to judge AUC, usage.",)
+    assert standing.because == ("Too little is known to judge AUC.", "No target is set for usage.")
+    few = look(result("uptime"), result("usage", "unknown", threshold=1_000.0))
+    assert standing_of(few, FRESH).because == ("Too little is known to judge usage.",)
     many = standing_of(look(result("uptime"), *(result(f"c{i}", "unknown") for i in range(7))), FRESH)
     assert many.because == ("Too little is known to judge c0, c1, c2, c3, c4 and 2 more.",)
 

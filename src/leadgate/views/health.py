@@ -4,7 +4,7 @@ The rows and targets are the plan's; where leadgate.yaml sets others, those are 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
@@ -154,15 +154,28 @@ def _within(results: Sequence[CheckResult]) -> Standing:
         return Standing(mark="unknown", headline="There is too little data yet to say whether the scores hold.")
     if unknown:
         headline = "The scores can be trusted today, as far as is known: every figure that can be judged is within its"
-        return Standing(mark="green", headline=f"{headline} target.", because=(_unjudged(unknown),))
+        return Standing(mark="green", headline=f"{headline} target.", because=tuple(_unjudged(unknown)))
     return Standing(mark="green", headline="The scores can be trusted today: every figure is within its target.")
 
 
-def _unjudged(unknown: Sequence[CheckResult]) -> str:
-    """The checks of which something cannot be judged yet, those of the model first."""
-    names = list(dict.fromkeys(r.check_name for r in sorted(unknown, key=lambda r: r.area != "model")))
+def _unjudged(unknown: Sequence[CheckResult]) -> Iterator[str]:
+    """The checks of which something cannot be judged yet, those of the model first; then those without a target."""
+    asked = [r for r in unknown if not _unasked(r)]
+    if asked:
+        yield f"Too little is known to judge {_named(sorted(asked, key=lambda r: r.area != 'model'))}."
+    if len(asked) < len(unknown):
+        yield f"No target is set for {_named([r for r in unknown if _unasked(r)])}."
+
+
+def _unasked(result: CheckResult) -> bool:
+    """Whether the figure is known, and leadgate.yaml does not say what it should be."""
+    return result.check_name == "usage" and result.threshold is None
+
+
+def _named(results: Sequence[CheckResult]) -> str:
+    names = list(dict.fromkeys(r.check_name for r in results))
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"Too little is known to judge {', '.join(names[:_NAMED])}{more}."
+    return f"{', '.join(names[:_NAMED])}{more}"
 
 
 def cards_of(look: Look, project: Project) -> list[Card]:
