@@ -64,7 +64,8 @@ class Desk:
         """The log; every row of it must be a prediction that was written, as it was written, and there once."""
         rows = self.connection.execute(
             "SELECT prediction_id::text, lead_id, scored_at, model_name, model_version, variant, predicted_score,"
-            " priority, features, latency_ms, batch_size, request_id, route_epoch, shadow_version, shadow_score"
+            " priority, features, latency_ms, batch_size, request_id, route_epoch, shadow_version, shadow_score,"
+            " own_priority"
             " FROM leadgate.prediction_logs"
         ).fetchall()
         found = {row[0]: Prediction(**dict(zip(Prediction.__struct_fields__, row, strict=True))) for row in rows}

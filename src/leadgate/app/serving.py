@@ -18,6 +18,7 @@ from leadgate.app.routing import route_in_force
 from leadgate.app.wire import Home
 from leadgate.errors import RefusedError
 from leadgate.records import Route
+from leadgate.rollout.exploring import explored_buckets
 from leadgate.scoring.keys import is_in_force
 from leadgate.scoring.plan import DATABASE_URL, ChildPlan, Durability, Limits, PagesPlan, WorkerPlan
 from leadgate.scoring.server import bind, is_loopback
@@ -96,6 +97,7 @@ def _workers(
                 with_keys=with_keys,
                 traces=settings.traces,
                 pages=pages,
+                explored=explored_buckets(home.project.exploration.share),
                 limits=Limits(
                     body_bytes=settings.max_body_bytes,
                     request_s=settings.request_timeout_s,
@@ -189,6 +191,12 @@ def _greet(home: Home, serving: Serving, listener: socket.socket, *, with_keys: 
         f"The dashboard is {base}/, the API's page {base}/docs. Ctrl-C stops it.",
         soft_wrap=True,
     )
+    if explored := home.project.exploration.share:
+        errors.print(
+            f"Exploration is on: {explored:.2%} of the leads, drawn at random, get priority high whatever their score, "
+            "marked `explored`; sales work them like any other lead of that priority (docs/feedback-bias.md).",
+            soft_wrap=True,
+        )
 
 
 def _warm(host: str, port: int) -> None:

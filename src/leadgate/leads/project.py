@@ -8,6 +8,9 @@ from pydantic import Field, ValidationError, model_validator
 
 from leadgate.errors import BadConfigError
 from leadgate.leads.alert_rules import AlertRules
+from leadgate.leads.exploration_rules import ExplorationRules
+from leadgate.leads.feature_code import FILE
+from leadgate.leads.feature_parsing import every_feature, parse_features
 from leadgate.leads.monitoring_rules import MonitoringRules
 from leadgate.leads.retraining_rules import RetrainingRules
 from leadgate.leads.rollout_rules import RolloutRules
@@ -97,6 +100,7 @@ class Project(Record):
     model: ModelRules = ModelRules()
     thresholds: Thresholds = Thresholds()
     outcomes: OutcomeRules = OutcomeRules()
+    exploration: ExplorationRules = ExplorationRules()
     rollout: RolloutRules = RolloutRules()
     monitoring: MonitoringRules = MonitoringRules()
     retraining: RetrainingRules = RetrainingRules()

@@ -170,6 +170,11 @@ outcomes:
   window_days: 60         # an outcome counts for a score when it comes within this many days after it
   silence_means: unknown  # or not_converted, where the CRM reports wins only
 
+# Sales work what is scored high, so what becomes of leads leans to the scores. A share of the leads that is drawn at
+# random gets priority high whatever the score, marked as explored: what becomes of those tells how good the scores are.
+exploration:
+  share: 0.0  # 0.02 is a good beginning, 0.2 the most; `leadgate serve` reads it when it starts
+
 # How far evidence must carry a challenger, and how fast. A rollout keeps the rules that it started with.
 rollout:
   shadow: {min_days: 7, max_days: 14}                   # it scores every lead, and nobody is told

@@ -10,6 +10,7 @@ import msgspec
 from leadgate.leads.schema import FeatureValue
 from leadgate.models.scorers import Scored
 from leadgate.records import Prediction, Route
+from leadgate.rollout.exploring import EXPLORED_PRIORITY, is_explored
 from leadgate.rollout.routing import has_challenger
 from leadgate.scoring.contract import Answer, Confidence, Contract, LeadIn, contract_of
 from leadgate.stats.bands import Band, band_of
@@ -54,6 +55,8 @@ class Live:
     challenger: Arm | None
     compiled: bool
     """Whether every score takes microseconds, so that a request is answered without waiting for a thread."""
+    explored: int = 0
+    """Buckets, of 10,000, whose leads are explored: their priority does not hang on their score."""
 
     @property
     def arms(self) -> list[Arm]:
@@ -153,6 +156,8 @@ def record(  # noqa: PLR0917  # called for every lead, and keywords cost a tenth
 ) -> Prediction:
     """What is logged of one lead."""
     other = live.beside(arm)
+    priority = "high" if score > arm.high else "medium" if score > arm.medium else "low"
+    explored = live.explored > 0 and is_explored(live.explored, lead.lead_id)
     return Prediction(
         prediction_id=prediction_id,
         lead_id=lead.lead_id,
@@ -161,7 +166,7 @@ def record(  # noqa: PLR0917  # called for every lead, and keywords cost a tenth
         model_version=arm.version,
         variant=arm.variant,
         predicted_score=score,
-        priority="high" if score > arm.high else "medium" if score > arm.medium else "low",
+        priority=EXPLORED_PRIORITY if explored else priority,
         features=live.contract.encode_features(lead.values),
         latency_ms=request.latency_ms,
         batch_size=request.batch_size,
@@ -169,6 +174,7 @@ def record(  # noqa: PLR0917  # called for every lead, and keywords cost a tenth
         route_epoch=live.route.epoch,
         shadow_version=other.version if other else None,
         shadow_score=shadow,
+        own_priority=priority if explored else None,
     )
 
 
@@ -182,4 +188,5 @@ def answer(prediction: Prediction, arm: Arm) -> Answer:
         confidence=arm.confidences[band_of(arm.scored.card.bands, prediction.predicted_score).high],
         model_version=prediction.model_version,
         variant=prediction.variant,
+        explored=prediction.own_priority is not None,
     )

@@ -187,6 +187,7 @@ def _add_scoring(app: FastAPI, service: Service) -> None:
                     priority=latest.priority,
                     model_version=latest.model_version,
                     variant=latest.variant,
+                    explored=latest.explored,
                     scored_at=latest.scored_at,
                 )
             )

@@ -55,11 +55,13 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     predicted_score: float
     """Probability of conversion."""
     priority: str
-    """high, medium or low, by the version's thresholds."""
+    """high, medium or low, by the version's thresholds; high for an explored lead, whatever its score."""
     confidence: Confidence
     model_version: str
     variant: str
     """Which side of a rollout answered."""
+    explored: bool
+    """Drawn at random to be worked like the best leads, so that the scores can be judged; see docs/feedback-bias.md."""
 
 
 class Answers(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +146,8 @@ class ScoreOut(msgspec.Struct, frozen=True, kw_only=True):
     priority: str
     model_version: str
     variant: str
+    explored: bool
+    """Its priority is that of a lead drawn at random, and says nothing of its score."""
     scored_at: datetime
 
 

@@ -46,6 +46,8 @@ class WorkerPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Whether requests leave OpenTelemetry spans."""
     pages: str | None = None
     """Path of the socket at which the process of the pages listens; None without pages."""
+    explored: int = 0
+    """Buckets, of 10,000, whose leads are explored."""
 
 
 class PagesPlan(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from time import perf_counter
@@ -82,6 +82,8 @@ class Service:
     keyring: Keyring | None = None
     """None where nobody is asked for a key."""
     limits: Limits = field(default_factory=Limits)
+    explored: int = 0
+    """Buckets, of 10,000, whose leads are explored, on every route."""
     library: LibraryQueue = field(init=False, repr=False)
     shadows: LibraryQueue = field(init=False, repr=False)
     """Of the library's scores that nobody is told: a thread of their own, so that no answer ever stands behind one."""
@@ -97,7 +99,7 @@ class Service:
     def take_up(self, live: Live) -> None:
         """Answer by this route from now on."""
         self.metrics.begin([(arm.version, arm.variant) for arm in live.arms])
-        self.live = live
+        self.live = replace(live, explored=self.explored)
 
     def admit(self, authorization: bytes | None, scope: Scope, seconds: float) -> ApiKey | None:
         """The key of a caller who may do this; None where none is asked for. Raises RefusedCallerError."""

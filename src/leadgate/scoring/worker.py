@@ -60,6 +60,7 @@ def run_worker(child: ChildPlan, plan: WorkerPlan, url: str, fetch: Fetch, clock
         metrics=Metrics(str(plan.slot), Path(plan.run)),
         keyring=Keyring(keys, share=1 / plan.workers) if plan.with_keys else None,
         limits=plan.limits,
+        explored=plan.explored,
     )
     Connection.service = service
     Connection.has_short_way = not plan.traces  # spans begin at the ASGI application

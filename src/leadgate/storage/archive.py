@@ -27,7 +27,7 @@ def archived_rows(uri: str, day: date, ids: pl.Series) -> pl.DataFrame | None:
     near = pl.col("prediction_id").is_between(pl.lit(ids.min()), pl.lit(ids.max()))
     there = pl.scan_delta(uri).filter(pl.col(DAY) == day.isoformat(), near).drop(DAY)
     wanted = ids.alias("prediction_id").to_frame().lazy()
-    return there.join(wanted, on="prediction_id", how="semi").collect(engine="streaming")
+    return _marked(there.join(wanted, on="prediction_id", how="semi").collect(engine="streaming"))
 
 
 def archived_score(uri: str, model_name: str, lead_id: str, until: datetime) -> dict[str, Any] | None:
@@ -36,7 +36,14 @@ def archived_score(uri: str, model_name: str, lead_id: str, until: datetime) -> 
         return None
     own = (pl.col("lead_id") == lead_id) & (pl.col("model_name") == model_name) & (pl.col("scored_at") <= until)
     found = pl.scan_delta(uri).filter(own).sort("scored_at", "prediction_id").tail(1).collect(engine="streaming")
-    return found.row(0, named=True) if len(found) else None
+    return _marked(found).row(0, named=True) if len(found) else None
+
+
+def _marked(frame: pl.DataFrame) -> pl.DataFrame:
+    """With the columns of explored leads: those that were archived before there were any have none."""
+    added = [pl.lit(None, pl.String()).alias(name) for name in ("own_priority",) if name not in frame.columns]
+    explored = pl.col("explored").fill_null(value=False) if "explored" in frame.columns else pl.lit(value=False)
+    return frame.with_columns(*added, explored=explored)
 
 
 def add_to_archive(uri: str, day: date, frame: pl.DataFrame, facts: dict[str, str]) -> None:

@@ -33,6 +33,8 @@ class LatestScore:
     variant: str
     predicted_score: float
     priority: str
+    explored: bool
+    """Whether its priority is that of a lead drawn at random."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +65,8 @@ class LeadScore:
     route_epoch: int
     shadow_version: str | None
     shadow_score: float | None
+    own_priority: str | None = None
+    """What its score alone would have given an explored lead; None for others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +119,8 @@ def copying_predictions(connection: Connection, predictions: Sequence[Prediction
                     p.route_epoch,
                     p.shadow_version,
                     p.shadow_score,
+                    p.own_priority is not None,
+                    p.own_priority,
                 )
             )
         yield

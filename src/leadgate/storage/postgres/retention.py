@@ -73,6 +73,8 @@ def rows_of_day(connection: Connection, day: date, *, after: str | None, most: i
             "route_epoch": pl.Int64(),
             "shadow_version": pl.String(),
             "shadow_score": pl.Float64(),
+            "explored": pl.Boolean(),
+            "own_priority": pl.String(),
         },
     )
 

@@ -49,6 +49,7 @@ def create_views(execute: Callable[[str], object]) -> None:
     """Make the schema and all views by a function that executes SQL. The tables must be there."""
     create_first_views(execute)
     add_dashboard_views(execute)
+    mark_explored(execute)
 
 
 def create_first_views(execute: Callable[[str], object]) -> None:
@@ -60,6 +61,12 @@ def create_first_views(execute: Callable[[str], object]) -> None:
 def add_dashboard_views(execute: Callable[[str], object]) -> None:
     """Make the views of migration 0010. The schema must be there."""
     for name in (*DASHBOARD_VIEWS, "comments_for_dashboards"):
+        execute(statement("views", name))
+
+
+def mark_explored(execute: Callable[[str], object]) -> None:
+    """Let the views of scores say which leads were explored, as migration 0012 does. The views must be there."""
+    for name in ("lead_scores_with_explored", "prediction_logs_with_explored"):
         execute(statement("views", name))
 
 

@@ -1,7 +1,8 @@
 -- copy_predictions
 COPY leadgate.prediction_logs
     (prediction_id, lead_id, scored_at, model_name, model_version, variant, predicted_score, priority,
-     features, latency_ms, batch_size, request_id, route_epoch, shadow_version, shadow_score)
+     features, latency_ms, batch_size, request_id, route_epoch, shadow_version, shadow_score, explored,
+     own_priority)
 FROM STDIN
 
 -- claim_segment
@@ -20,15 +21,15 @@ LIMIT %(most)s
 DELETE FROM leadgate.spool_segments WHERE drained_at < %(before)s AND damage IS NULL
 
 -- latest_score
-SELECT prediction_id, lead_id, scored_at, model_name, model_version, variant, predicted_score, priority
+SELECT prediction_id, lead_id, scored_at, model_name, model_version, variant, predicted_score, priority, explored
 FROM leadgate.prediction_logs
 WHERE lead_id = %(lead_id)s
 ORDER BY scored_at DESC, prediction_id DESC
 LIMIT 1
 
 -- logged_score
-SELECT prediction_id, lead_id, scored_at, model_name, model_version, variant, predicted_score, priority, features,
-       route_epoch
+SELECT prediction_id, lead_id, scored_at, model_name, model_version, variant, predicted_score, priority, explored,
+       features, route_epoch
 FROM leadgate.prediction_logs
 WHERE lead_id = %(lead_id)s
   AND model_name = %(model_name)s
@@ -66,7 +67,7 @@ WHERE lead_id = %(lead_id)s AND model_name = %(model_name)s
 
 -- scores_of_lead
 SELECT prediction_id, lead_id, scored_at, model_version, variant, predicted_score, priority, features, latency_ms,
-       batch_size, request_id, route_epoch, shadow_version, shadow_score
+       batch_size, request_id, route_epoch, shadow_version, shadow_score, own_priority
 FROM leadgate.prediction_logs
 WHERE lead_id = %(lead_id)s AND model_name = %(model_name)s
   AND scored_at >= %(since)s AND scored_at < %(until)s

@@ -71,7 +71,8 @@ SELECT model_version, sha256 FROM leadgate.profile_baselines WHERE model_name = 
 -- logged_between
 -- The columns in the order of the record Prediction.
 SELECT prediction_id::text, lead_id, scored_at, model_name, model_version, variant, predicted_score, priority,
-       features::text, latency_ms, batch_size, request_id, route_epoch, shadow_version, shadow_score
+       features::text, latency_ms, batch_size, request_id, route_epoch, shadow_version, shadow_score,
+       own_priority
 FROM leadgate.prediction_logs
 WHERE model_name = %(model_name)s AND scored_at >= %(since)s AND scored_at < %(until)s
 

@@ -42,7 +42,9 @@ COPY (
            request_id,
            route_epoch,
            shadow_version,
-           shadow_score
+           shadow_score,
+           explored,
+           own_priority
     FROM leadgate.prediction_logs
     WHERE scored_at >= %(start)s
       AND scored_at < %(until)s

@@ -502,6 +502,39 @@ SELECT started_at,
        job_run_id
 FROM leadgate.job_runs
 
+-- lead_scores_with_explored
+-- A view that is there keeps its columns, and what reads it; others come after them.
+CREATE OR REPLACE VIEW leadgate_views.lead_scores AS
+SELECT prediction_id,
+       lead_id,
+       scored_at AS prediction_timestamp,
+       (scored_at AT TIME ZONE 'UTC')::date AS prediction_date,
+       predicted_score,
+       priority,
+       model_name,
+       model_version,
+       variant,
+       explored,
+       own_priority
+FROM leadgate.prediction_logs
+
+-- prediction_logs_with_explored
+CREATE OR REPLACE VIEW leadgate_views.prediction_logs AS
+SELECT prediction_id,
+       request_id,
+       lead_id,
+       scored_at AS prediction_timestamp,
+       latency_ms,
+       batch_size AS num_records,
+       predicted_score,
+       model_name,
+       model_version,
+       variant,
+       route_epoch,
+       features,
+       explored
+FROM leadgate.prediction_logs
+
 -- comments
 COMMENT ON SCHEMA leadgate_views IS 'for tools that read: nothing here is written to';
 COMMENT ON VIEW leadgate_views.lead_scores IS 'every answered score; a lead that was scored again has several';
