@@ -10,7 +10,6 @@ from leadgate.errors import BadConfigError
 from leadgate.leads.alert_rules import AlertRules
 from leadgate.leads.exploration_rules import ExplorationRules
 from leadgate.leads.feature_code import FILE
-from leadgate.leads.feature_parsing import every_feature, parse_features
 from leadgate.leads.monitoring_rules import MonitoringRules
 from leadgate.leads.retraining_rules import RetrainingRules
 from leadgate.leads.rollout_rules import RolloutRules
