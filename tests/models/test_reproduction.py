@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from leadgate.leads.project import ModelRules, Project, SplitRules, Thresholds
+from leadgate.leads.project import ModelRules, Project, SearchRules, SplitRules, Thresholds
 from leadgate.leads.schema import Feature, FeatureType, LeadSchema
 from leadgate.models.card import Card, card_from_json, card_to_json
 from leadgate.models.evaluation import evaluate
@@ -107,6 +107,21 @@ def test_what_leadgate_yaml_says_now_is_told_and_not_used() -> None:
         assert part in said.sentence
     assert project_of(CARD).lead == SCHEMA
     assert project_of(CARD).model.seed == 42
+
+
+def test_what_a_search_found_in_the_declared_grid_is_as_declared() -> None:
+    """C of the grid is no change of leadgate.yaml; C outside of it is, and so is a setting that nobody searches."""
+    search = SearchRules(grid={"C": (0.1, 1.0)})
+    declared = ModelRules(hyperparameters={"C": 1.0, "tol": 0.01}, search=search)
+    present = Project(lead=SCHEMA, model=declared)
+
+    def card(**found: float) -> Card:
+        return replace(CARD, model=declared.model_copy(update={"hyperparameters": found}), searched="C 0.1: better")
+
+    assert configuration(card(C=0.1, tol=0.01), present).state == "same"
+    assert configuration(card(C=0.2, tol=0.01), present).state == "other"
+    assert configuration(card(C=0.1, tol=0.02), present).state == "other"
+    assert configuration(replace(card(C=0.1, tol=0.01), searched=None), present).state == "other"
 
 
 def test_a_tag_that_does_not_say_what_the_card_says_is_named() -> None:

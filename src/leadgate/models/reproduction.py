@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from leadgate.leads.project import Project
+from leadgate.leads.project import ModelRules, Project
 from leadgate.models.card import Card
 from leadgate.models.provenance import Provenance
 
@@ -231,8 +231,18 @@ def _types(card: Card, present: Project) -> list[str]:
 
 def _sections(card: Card, present: Project) -> list[str]:
     """Other parts of the configuration that differ."""
-    pairs = (("model", card.model, present.model), ("split", card.split, present.split))
+    pairs = (("model", _declared(card, present), present.model), ("split", card.split, present.split))
     return [f"{name}" for name, then, now in pairs if then != now]
+
+
+def _declared(card: Card, present: Project) -> ModelRules:
+    """What the model was trained with, and as it is declared now where a search found it in the grid of now."""
+    search = present.model.search
+    if card.searched is None or search is None:
+        return card.model
+    found = {k: v for k, v in card.model.hyperparameters.items() if v not in search.grid.get(k, ())}
+    declared = {k: v for k, v in present.model.hyperparameters.items() if k in search.grid}
+    return card.model.model_copy(update={"hyperparameters": {**declared, **found}})
 
 
 def _amiss(found: Reproduction) -> str:
