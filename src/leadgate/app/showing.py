@@ -13,8 +13,8 @@ import uvicorn
 
 from leadgate.app.children import fetch
 from leadgate.app.settings import Settings, read_settings
-from leadgate.app.wire import CONFIG, Home
-from leadgate.leads.project import Project, parse_project
+from leadgate.app.wire import CONFIG, FEATURES, Home, read_project
+from leadgate.leads.project import Project
 from leadgate.scoring.desk import Desk
 from leadgate.scoring.parent import tell_ready
 from leadgate.scoring.plan import ChildPlan, PagesPlan
@@ -52,7 +52,7 @@ def sources_of(home: Home, reader: Reader) -> Sources:
     """What the pages of a project read."""
     return Sources(
         reader=reader,
-        project=_Watched(home.folder / CONFIG).project,
+        project=_Watched(home.folder).project,
         registry=lambda: home.registry,
         bundles=home.bundles,
         fetch=partial(fetch, home.folder),
@@ -81,17 +81,18 @@ def doors_of(home: Home, reader: Reader, *, with_keys: bool, local: bool) -> Doo
 
 
 class _Watched:
-    """leadgate.yaml, read anew when it has changed."""
+    """leadgate.yaml and features.py, read anew when one of them has changed."""
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self._known: tuple[tuple[int, int], Project] | None = None
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: tuple[list[tuple[int, int]], Project] | None = None
 
     def project(self) -> Project:
-        found = self._file.stat()
-        state = (found.st_mtime_ns, found.st_size)
+        files = (self._folder / CONFIG, self._folder / FEATURES)
+        found = [file.stat() for file in files if file.exists()]
+        state = [(each.st_mtime_ns, each.st_size) for each in found]
         if self._known is None or self._known[0] != state:
-            self._known = (state, parse_project(self._file.read_text(encoding="utf-8"), CONFIG))
+            self._known = (state, read_project(self._folder))
         return self._known[1]
 
 

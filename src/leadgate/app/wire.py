@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from leadgate.errors import NotFoundError
+from leadgate.errors import BadConfigError, NotFoundError
 
 if TYPE_CHECKING:  # everything heavy is imported where it is first used: `leadgate --help` must not wait
     from leadgate.app.settings import Settings
@@ -21,6 +21,7 @@ Clock = Callable[[], datetime]
 """Gives the present time in UTC."""
 
 CONFIG = "leadgate.yaml"
+FEATURES = "features.py"
 STATE = ".leadgate"
 
 
@@ -35,6 +36,21 @@ def find_project(start: Path) -> Path:
     )
 
 
+def read_project(folder: Path) -> "Project":
+    """leadgate.yaml of a folder, and the features.py beside it, where there is one. Raises BadConfigError."""
+    from leadgate.leads.project import parse_project  # noqa: PLC0415
+
+    features = _text(folder / FEATURES) if (folder / FEATURES).is_file() else None
+    return parse_project(_text(folder / CONFIG), CONFIG, features)
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise BadConfigError(f"{file.name} is not UTF-8 text (byte {error.start}); save it as UTF-8.") from error
+
+
 @dataclass(frozen=True)
 class Home:
     """A project and the machine it lives on. Everything expensive is made at its first use."""
@@ -46,10 +62,8 @@ class Home:
 
     @cached_property
     def project(self) -> "Project":
-        """leadgate.yaml. Raises BadConfigError."""
-        from leadgate.leads.project import parse_project  # noqa: PLC0415
-
-        return parse_project((self.folder / CONFIG).read_text(encoding="utf-8"), CONFIG)
+        """leadgate.yaml, and features.py where there is one. Raises BadConfigError."""
+        return read_project(self.folder)
 
     @cached_property
     def database_url(self) -> str:

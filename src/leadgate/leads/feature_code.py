@@ -91,8 +91,7 @@ def maker_of(code: FeatureCode) -> Maker:
         failures: list[Failure] = []
         for feature, function, places, convert in calls:
             arguments = [
-                events if place is Events else at if place is datetime else columns.get(place)  # type: ignore[call-overload]
-                for place in places
+                events if place is Events else at if place is datetime else columns.get(place) for place in places
             ]
             try:
                 values.append(convert(function(*arguments)))

@@ -43,9 +43,16 @@ _MADE: dict[Any, FeatureType] = {
 def parse_features(source: str, schema: LeadSchema, file: str = FILE) -> FeatureCode:
     """Read the text of a features.py against the columns that leadgate.yaml declares.
 
-    Every public function is a feature. ``file`` names the file in error messages. Raises BadConfigError with line,
-    function and what to do.
+    Those that ``lead.made`` switches off are left out. ``file`` names the file in error messages. Raises BadConfigError
+    with line, function and what to do.
     """
+    unused = {rules.name for rules in schema.made if not rules.use}
+    made = every_feature(source, schema, file)
+    return FeatureCode(source=source, features=tuple(feature for feature in made if feature.name not in unused))
+
+
+def every_feature(source: str, schema: LeadSchema, file: str = FILE) -> tuple[MadeFeature, ...]:
+    """Every public function of a features.py, by name, whether it is in use or not. Raises as ``parse_features``."""
     module = parse_lawful(source, file)
     functions = [node for node in module.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     public = [node for node in functions if not node.name.startswith("_")]
@@ -54,10 +61,7 @@ def parse_features(source: str, schema: LeadSchema, file: str = FILE) -> Feature
     _require_names(public, schema, file)
     names, there = load_features(source, file), definitions(module)
     made = [_feature(node, names[node.name], schema, there, file) for node in public]
-    unused = {rules.name for rules in schema.made if not rules.use}
-    return FeatureCode(
-        source=source, features=tuple(sorted((f for f in made if f.name not in unused), key=lambda f: f.name))
-    )
+    return tuple(sorted(made, key=lambda feature: feature.name))
 
 
 def column_of(parameter: str, columns: Sequence[str]) -> str | None:

@@ -10,10 +10,11 @@ from leadgate.errors import BadConfigError
 from leadgate.leads.alert_rules import AlertRules
 from leadgate.leads.exploration_rules import ExplorationRules
 from leadgate.leads.feature_code import FILE
+from leadgate.leads.feature_parsing import every_feature, parse_features
 from leadgate.leads.monitoring_rules import MonitoringRules
 from leadgate.leads.retraining_rules import RetrainingRules
 from leadgate.leads.rollout_rules import RolloutRules
-from leadgate.leads.schema import Feature, LeadSchema, Record
+from leadgate.leads.schema import Feature, FeatureType, LeadSchema, MadeRules, Record
 from leadgate.leads.worker_rules import WorkerRules
 
 ModelKind = Literal["logistic_regression", "hist_gradient_boosting", "lightgbm"]
@@ -107,8 +108,8 @@ class Project(Record):
     alerts: AlertRules = AlertRules()
 
 
-def parse_project(text: str, source: str) -> Project:
-    """Read the text of a leadgate.yaml.
+def parse_project(text: str, source: str, features: str | None = None) -> Project:
+    """Read the text of a leadgate.yaml, and of the features.py beside it, where there is one.
 
     ``source`` names the file in error messages. Raises BadConfigError with the line, the key and what to do.
     """
@@ -119,23 +120,48 @@ def parse_project(text: str, source: str) -> Project:
         raise BadConfigError(f"{source} is not valid YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(tree, dict):
         raise BadConfigError(f"{source} is empty; write one with `leadgate init DIR --from FILE`.")
+    if isinstance(tree.get("lead"), dict) and "code" in tree["lead"]:
+        raise BadConfigError(f"{source}: lead.code is not written here; own features stand in {FILE} beside it.")
     try:
-        return Project.model_validate(_with_names(tree))
+        project = Project.model_validate(_with_names(tree))
+        return project.model_copy(update={"lead": with_code(project.lead, features, source)})
     except ValidationError as error:
         raise BadConfigError(_sentence(error, root, source)) from error
 
 
+def with_code(schema: LeadSchema, features: str | None, source: str) -> LeadSchema:
+    """The schema with the features that the text of a features.py makes, or without any. Raises BadConfigError."""
+    code = None if features is None else parse_features(features, schema)
+    known = {} if features is None else {made.name: made.type for made in every_feature(features, schema)}
+    for rules in schema.made:
+        where = f"{source}: lead.made.{rules.name}"
+        if rules.name not in known:
+            near = difflib.get_close_matches(rules.name, known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}." if known else "write one."
+            raise BadConfigError(f"{where}: {FILE} has no function of this name; {hint}")
+        if rules.range is not None and known[rules.name] is not FeatureType.NUMERIC:
+            raise BadConfigError(f"{where}: only a numeric feature has a range; it is {known[rules.name].value}.")
+        if rules.categories is not None and known[rules.name] is not FeatureType.CATEGORICAL:
+            raise BadConfigError(
+                f"{where}: only a categorical feature has categories; it is {known[rules.name].value}."
+            )
+    whole = schema.model_copy(update={"code": code})
+    if not whole.used:
+        raise BadConfigError(f"{source}: no feature is in use; set `use: true` on at least one.")
+    return whole
+
+
 def _with_names(tree: dict[str, Any]) -> dict[str, Any]:
-    """Turn the mapping of features (name: settings) into the list that the records hold."""
+    """Turn the mappings of features (name: settings) into the lists that the records hold."""
     lead = tree.get("lead")
-    features = lead.get("features") if isinstance(lead, dict) else None
-    if not isinstance(lead, dict) or not isinstance(features, dict):
+    if not isinstance(lead, dict):
         return tree
-    listed = [
-        {"name": str(name), **settings} if isinstance(settings, dict) else settings
-        for name, settings in features.items()
-    ]
-    return {**tree, "lead": {**lead, "features": listed}}
+    named = {key: _listed(lead[key]) for key in ("features", "made") if isinstance(lead.get(key), dict)}
+    return {**tree, "lead": {**lead, **named}}
+
+
+def _listed(settings: dict[str, Any]) -> list[Any]:
+    return [{"name": str(name), **its} if isinstance(its, dict) else its for name, its in settings.items()]
 
 
 def _sentence(error: ValidationError, root: yaml.Node | None, source: str) -> str:
@@ -176,12 +202,13 @@ def _locate(root: yaml.Node | None, loc: tuple[int | str, ...]) -> tuple[list[st
 
 def _known_keys(path: list[str]) -> list[str]:
     """The keys that leadgate.yaml allows at a path."""
-    if path[:2] == ["lead", "features"]:
-        return [key for key in Feature.model_fields if key != "name"]
+    named: dict[str, type[Record]] = {"features": Feature, "made": MadeRules}
+    if path[:1] == ["lead"] and len(path) > 1 and path[1] in named:
+        return [key for key in named[path[1]].model_fields if key != "name"]
     record: Any = Project
     for step in path:
         record = _record_in(record.model_fields[step].annotation)
-    return list(record.model_fields)
+    return [key for key in record.model_fields if (record, key) != (LeadSchema, "code")]
 
 
 def _record_in(annotation: Any) -> Any:

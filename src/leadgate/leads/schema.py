@@ -17,6 +17,7 @@ __all__ = [
     "FeatureType",
     "FeatureValue",
     "LeadSchema",
+    "MadeRules",
     "Record",
 ]
 
@@ -95,8 +96,6 @@ class LeadSchema(Record):
         twice = sorted({name for name in names + own if (names + own).count(name) > 1})
         if twice:
             raise ValueError(f"column {twice[0]!r} is declared twice; id, timestamp, target are not features")
-        if not self.used:
-            raise ValueError("no feature is in use; set `use: true` on at least one")
         for segment in self.segments:
             feature = next((f for f in self.features if f.name == segment), None)
             if feature is None or feature.type is FeatureType.NUMERIC:
