@@ -96,6 +96,21 @@ def test_what_cannot_be_judged_is_not_within_its_target() -> None:
     assert many.because == ("Too little is known to judge c0, c1, c2, c3, c4 and 2 more.",)
 
 
+def test_more_drifted_features_than_call_for_a_training_are_red() -> None:
+    """The row and the trigger read one setting of leadgate.yaml."""
+    away = look(*(result("feature drift", "yellow", subject=f"f{i}", area="data") for i in range(3)))
+    usual, lenient = project(), project()
+    rules = lenient.retraining.model_copy(
+        update={"triggers": lenient.retraining.triggers.model_copy(update={"drifted_features": 3})}
+    )
+    lenient = lenient.model_copy(update={"retraining": rules})
+    rows = [row(away, "Feature shift", of) for of in (usual, lenient)]
+    assert [(found.mark, found.target) for found in rows] == [
+        ("red", "none, red from 3 on"),
+        ("yellow", "none, red from 4 on"),
+    ]
+
+
 def test_what_is_out_is_named_the_most_urgent_first() -> None:
     """Red before yellow, then what matters more; beyond four their number."""
     out = [result("a", "yellow", weight=0.1), result("b", "yellow", weight=0.9), result("c", "red", subject="industry")]

@@ -39,8 +39,6 @@ CHECKS = (
 )
 """Those whose history is shown."""
 
-_RED_FEATURES = 3
-"""That have drifted: as many are red, whatever each of them is."""
 _NAMED = 5
 """Checks that are named in a sentence."""
 _URGENCY: Mapping[str, int] = {"green": 0, "unknown": 1, "yellow": 2, "red": 3}
@@ -186,7 +184,7 @@ def cards_of(look: Look, project: Project) -> list[Card]:
         Card(name="model", title="Model performance", rows=_model(look, rules)),
         Card(name="data", title="Data quality and drift", rows=_data(look, rules)),
         Card(name="business", title="Business impact", rows=_business(look, rules)),
-        Card(name="drift", title="Drift detection", rows=_drift(look, rules)),
+        Card(name="drift", title="Drift detection", rows=_drift(look, project)),
     ]
 
 
@@ -334,19 +332,20 @@ def _figure(look: Look, name: str, check: str, detail: str, target: str) -> Row:
     )
 
 
-def _drift(look: Look, rules: MonitoringRules) -> list[Row]:
-    features = look.of("feature drift")
+def _drift(look: Look, project: Project) -> list[Row]:
+    """More drifted features than call for a training at once are red, whatever each of them is."""
+    features, most = look.of("feature drift"), project.retraining.triggers.drifted_features
     out = [r for r in features if r.severity in ("yellow", "red")]
     known = [r for r in features if r.severity != "unknown"]
-    level: Mark = "red" if len(out) >= _RED_FEATURES else _worst(r.severity for r in known)
+    level: Mark = "red" if most is not None and len(out) > most else _worst(r.severity for r in known)
     names = ", ".join(r.subject for r in sorted(out, key=lambda r: -(r.value or 0))[:3])
     return [
-        _scores_moved(look, rules),
+        _scores_moved(look, project.monitoring),
         Row(
             name="Feature shift",
             value=f"{len(out)} of {len(known)}" if known else NONE,
             about=names,
-            target=f"none, red from {_RED_FEATURES} on",
+            target="none" if most is None else f"none, red from {most + 1} on",
             mark=level,
             says=f"drifted most: {names}" if out else "no feature has drifted" if known else "not judged yet",
             link="/ui/drift",

@@ -13,8 +13,8 @@ from leadgate.views.reports.phrases import (
 )
 from leadgate.views.reports.report import Block, Code, Known, Text
 
-MOST_DRIFTED = 2
-"""Features that may drift before the plan asks for a training (its emergency rule: more than two)."""
+_MOST = ("retraining", "triggers", "drifted_features")
+"""Where leadgate.yaml says how many features may drift before that is an emergency; null: any number."""
 
 
 def drifted(known: Known | None) -> list[int]:
@@ -26,8 +26,8 @@ def drifted(known: Known | None) -> list[int]:
     ]
 
 
-def retraining(known: Known | None) -> Text:
-    """Whether to train again, by the plan's rules: a low AUC, more than two drifted features, a low rating."""
+def retraining(known: Known | None, settings: Known) -> Text:
+    """Whether to train again: a low AUC, more drifted features than leadgate.yaml allows, a low rating."""
     if known is None:
         return ("Whether to train again cannot be said: no check has run.",)
     reasons = [
@@ -36,8 +36,8 @@ def retraining(known: Known | None) -> Text:
         for i, row in enumerate(known.rows)
         if row["check_name"] == check and row["subject"] == subject and row["severity"] in ("yellow", "red")
     ]
-    away = drifted(known)
-    if len(away) > MOST_DRIFTED:
+    away, most = drifted(known), settings.get(*_MOST)
+    if most is not None and len(away) > most:
         count = known.computed(len(away), "number of features with feature drift yellow or red", "{:,}")
         reasons.append(said(count, " features drifted: ", joined([(known.quote(i, "subject"),) for i in away])))
     if reasons:
@@ -45,13 +45,14 @@ def retraining(known: Known | None) -> Text:
             "Train again: ",
             joined(reasons, "; "),
             ". ",
-            Code(text="leadgate train"),
-            " on a new snapshot, then the shadow.",
+            Code(text="leadgate retrain"),
+            "; a version that passes its gates goes into the shadow.",
         )
     judged = any(
         r["check_name"] == "AUC" and r["subject"] == "champion" and r["severity"] == "green" for r in known.rows
     )
-    few = said(_count(known, away), " drifted (more than two would be a reason)")
+    reason = () if most is None else said(" (more than ", settings.number(*_MOST), " would be a reason)")
+    few = said(_count(known, away), " drifted", reason)
     if not judged:
         return said(
             "Nothing asks for a training; but its AUC is not known yet, too few leads have matured. Features: ",

@@ -69,7 +69,7 @@ def review_report(found: Review) -> Report:
         ("Feature importance", _importance(found.version)),
         ("Segments", _segments(found.segments)),
         ("A simple rule beside the model", () if found.rule is None else blocks.rule_blocks(found.rule)),
-        ("Train again?", (drifting.retraining(found.findings),)),
+        ("Train again?", (drifting.retraining(found.findings, found.settings),)),
         ("Every week, version and priority", traffic.detail(found.leads)),
     ]
     return Report(
@@ -183,7 +183,7 @@ def _actions(found: Review) -> list[Text]:
             told.append(said("Find the cause: ", Code(text="leadgate diagnose"), "."))
     else:
         told.append(said("Let checks run: ", Code(text="leadgate worker"), " does so by itself."))
-    told.append(drifting.retraining(found.findings))
+    told.append(drifting.retraining(found.findings, found.settings))
     return told
 
 
