@@ -20,3 +20,12 @@ class Record(BaseModel):
     """Base of everything in leadgate.yaml: frozen, and a misspelt key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def value_of(value: object, kind: FeatureType) -> FeatureValue:
+    """A value that JSON held, as a type of today has it; one of another type is missing."""
+    if kind is FeatureType.NUMERIC:
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if kind is FeatureType.BOOLEAN:
+        return value if isinstance(value, bool) else None
+    return value if isinstance(value, str) else None

@@ -7,15 +7,14 @@ from operator import itemgetter
 
 import msgspec
 
-from leadgate.leads.schema import FeatureValue
+from leadgate.leads.schema import FeatureValue, LeadSchema
 from leadgate.models.scorers import Scored
 from leadgate.records import Prediction, Route
 from leadgate.rollout.exploring import EXPLORED_PRIORITY, is_explored
 from leadgate.rollout.routing import has_challenger
-from leadgate.scoring.contract import Answer, Confidence, Contract, LeadIn, contract_of
+from leadgate.scoring.contract import Answer, Confidence, Contract, LeadIn, contract_of, writer_of
+from leadgate.scoring.making import Making, Values, making_of
 from leadgate.stats.bands import Band, band_of
-
-Values = tuple[FeatureValue, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +37,10 @@ class Arm:
     """Whether a score takes microseconds; else it takes milliseconds, in a thread."""
     score: Callable[[Values], float]
     """Probability of conversion, from the contract's values."""
+    encode: Callable[[Values], bytes]
+    """What is logged of the contract's values, and of those that the version's own features.py makes."""
+    takes_events: bool
+    """Whether its features.py takes what the lead did."""
 
     def score_many(self, leads: Sequence[LeadIn]) -> list[float]:
         """Probabilities of conversion, in the order of the leads: one matrix for a version served by the library."""
@@ -55,6 +58,8 @@ class Live:
     challenger: Arm | None
     compiled: bool
     """Whether every score takes microseconds, so that a request is answered without waiting for a thread."""
+    making: Making | None = None
+    """What the features.py of its versions make beside the contract's values; None where none has one."""
     explored: int = 0
     """Buckets, of 10,000, whose leads are explored: their priority does not hang on their score."""
 
@@ -62,6 +67,22 @@ class Live:
     def arms(self) -> list[Arm]:
         """The versions of the route, the champion first."""
         return [self.champion] if self.challenger is None else [self.champion, self.challenger]
+
+    @property
+    def looks_up(self) -> bool:
+        """Whether what a lead did has to be asked for before it is scored."""
+        return self.making is not None and self.making.takes_events
+
+    @property
+    def example(self) -> dict[str, FeatureValue]:
+        """The columns of a training lead of the champion's, by name, as a request has them."""
+        card = self.champion.scored.card
+        known = {feature.name: value for feature, value in zip(card.lead.used, card.example, strict=True)}
+        return {feature.name: known[feature.name] for feature in self.contract.features if feature.name in known}
+
+    def is_whole(self, lead: LeadIn) -> bool:
+        """Whether a lead came with its columns."""
+        return bool(lead.values) or not self.contract.features
 
     def arm_of(self, lead_id: str) -> Arm:
         """The version that answers a lead."""
@@ -96,12 +117,12 @@ def live_of(route: Route, champion: Scored, challenger: Scored | None, also: Ite
     """
     versions = [champion] if challenger is None else [champion, challenger]
     contract = contract_of([scored.card.lead for scored in versions], also)
-    names = [feature.name for feature in contract.features]
-    first = _matched(_arm(champion, "champion", names), route.champion_high, route.champion_medium)
+    making = making_of([scored.card.lead for scored in versions], [feature.name for feature in contract.features])
+    first = _matched(_arm(champion, "champion", contract, making), route.champion_high, route.champion_medium)
     second = (
         None
         if challenger is None
-        else _matched(_arm(challenger, "challenger", names), route.challenger_high, route.challenger_medium)
+        else _matched(_arm(challenger, "challenger", contract, making), route.challenger_high, route.challenger_medium)
     )
     return Live(
         route=route,
@@ -109,12 +130,17 @@ def live_of(route: Route, champion: Scored, challenger: Scored | None, also: Ite
         champion=first,
         challenger=second,
         compiled=first.compiled and (second is None or second.compiled),
+        making=making,
     )
 
 
-def _arm(scored: Scored, variant: str, names: list[str]) -> Arm:
-    own = [feature.name for feature in scored.card.lead.used]
-    pick = None if own == names else _picker([names.index(name) for name in own])
+def _arm(scored: Scored, variant: str, contract: Contract, making: Making | None) -> Arm:
+    schema, names = scored.card.lead, [feature.name for feature in contract.features]
+    if making is None:
+        places, width = [names.index(feature.name) for feature in schema.used], len(names)
+    else:
+        places, width = making.places_of(schema), making.width
+    pick = None if places == list(range(width)) else _picker(places)
     score = scored.scorer.score
     return Arm(
         scored=scored,
@@ -123,10 +149,20 @@ def _arm(scored: Scored, variant: str, names: list[str]) -> Arm:
         pick=pick,
         compiled=scored.card.compiled,
         score=score if pick is None else lambda values: score(pick(values)),
+        encode=contract.encode_features if making is None else _encoder(schema, making),
+        takes_events=schema.code is not None and schema.code.takes_events,
         high=scored.card.thresholds.high,
         medium=scored.card.thresholds.medium,
         confidences={band.high: _confidence(band) for band in scored.card.bands.bands},
     )
+
+
+def _encoder(schema: LeadSchema, making: Making) -> Callable[[Values], bytes]:
+    """Writes the columns and what a version's own code makes; that has the name where a column has it too."""
+    made = making.made_places(schema)
+    places = {**{name: i for i, name in enumerate(making.columns)}, **made}
+    pick, write = _picker(list(places.values())), writer_of(list(places))
+    return lambda values: write(pick(values))
 
 
 def _matched(arm: Arm, high: float | None, medium: float | None) -> Arm:
@@ -135,6 +171,8 @@ def _matched(arm: Arm, high: float | None, medium: float | None) -> Arm:
 
 
 def _picker(places: list[int]) -> Callable[[Values], Values]:
+    if not places:
+        return lambda _: ()
     if len(places) == 1:
         (place,) = places
         return lambda values: (values[place],)
@@ -167,7 +205,7 @@ def record(  # noqa: PLR0917  # called for every lead, and keywords cost a tenth
         variant=arm.variant,
         predicted_score=score,
         priority=EXPLORED_PRIORITY if explored else priority,
-        features=live.contract.encode_features(lead.values),
+        features=arm.encode(lead.values),
         latency_ms=request.latency_ms,
         batch_size=request.batch_size,
         request_id=request.request_id,

@@ -24,10 +24,12 @@ from leadgate.scoring.contract import (
     Answers,
     BadRequestError,
     ContactsOut,
+    EventsOut,
     ExplainedAnswers,
     OutcomesOut,
     ScoreOut,
     decode_contacts,
+    decode_events,
     decode_outcomes,
     in_utc,
 )
@@ -95,6 +97,7 @@ def _create(service: Service, lifespan: Lifespan | None, desk: Desk | None) -> F
     _add_scoring(app, service)
     _add_outcomes(app, service)
     _add_contacts(app, service)
+    _add_events(app, service)
     _add_health(app, service)
     if desk is not None:
         add_rollouts(app, desk)
@@ -145,9 +148,10 @@ def _add_scoring(app: FastAPI, service: Service) -> None:
         explain = asks_for_reasons(request.scope["query_string"])
         body = await request.body()
         live = service.live
-        leads = live.contract.decode_batch(body)
+        asked_for = live.contract.decode_batch(body)
 
         async def score() -> tuple[list[Prediction], bytes]:
+            leads = await service.prepare(live, asked_for)
             scored = await service.score_batch(live, leads, request.state.request_id)
             predictions = [p for p, _ in scored]
             if explain:
@@ -254,6 +258,27 @@ def _add_contacts(app: FastAPI, service: Service) -> None:
         return _json(encode(ContactsOut(received=len(reported), added=added)))
 
 
+def _add_events(app: FastAPI, service: Service) -> None:
+    @app.post(
+        "/events",
+        summary="Report what leads did",
+        tags=["outcomes"],
+        openapi_extra=openapi.request_body("EventIn", "list"),
+        responses=openapi.responses("EventsOut", 400, 408, 413, 422, 503),
+        response_class=Response,
+    )
+    async def events(request: Request) -> Response:
+        """Take one event or a list of up to 1,000, of leads that are scored already or not yet.
+
+        Features of `features.py` are made of them: those that happened before a score, and had arrived by then. The
+        same event again (lead, kind, time and value) adds nothing.
+        """
+        now = service.clock()
+        given = decode_events(await request.body(), now)
+        added = await run_in_threadpool(service.log.record_events, given, now)
+        return _json(encode(EventsOut(received=len(given), added=added)))
+
+
 def _add_health(app: FastAPI, service: Service) -> None:
     @app.get("/health/live", summary="Is the process alive?", tags=["health"])
     async def live() -> dict[str, str]:
@@ -299,7 +324,7 @@ def _describe(app: FastAPI, service: Service) -> dict[str, Any]:
         described = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
         described["info"]["x-route-epoch"] = live.route.epoch
         schemas = described.setdefault("components", {}).setdefault("schemas", {})
-        schemas.update(openapi.components(live.contract, live.champion.scored.card, *BODIES))
+        schemas.update(openapi.components(live.contract, live.example, *BODIES))
         openapi.add_refusals(described, with_keys=service.keyring is not None)
         app.openapi_schema = msgspec.to_builtins(described)
     return app.openapi_schema

@@ -171,6 +171,11 @@ class Connection(HttpToolsProtocol):
             if lead.event_id is not None or not live.compiled:
                 self._go_ordinary_way_with(self._content, caller)
                 return
+            if live.making is not None:
+                if live.looks_up or not live.is_whole(lead):
+                    self._go_ordinary_way_with(self._content, caller)
+                    return
+                lead = service.make_now(live, lead)
             prediction, arm = service.score_now(live, lead, plain.request_id)
             content = encode(answer(prediction, arm))
             service.spool.put((prediction,), partial(self._reply, plain, prediction, arm, content))

@@ -2,16 +2,18 @@
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
 from leadgate.errors import RefusedError
+from leadgate.leads.kinds import value_of
 from leadgate.leads.schema import Feature, FeatureType, FeatureValue, LeadSchema
 from leadgate.leads.text import clean_text
+from leadgate.records import LeadEvent
 
 BATCH_LIMIT = 1_000
 """Largest number of leads, or of outcomes, in one request."""
@@ -29,7 +31,12 @@ _CATEGORIES = 4_096
 LeadId = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern=r"^[^\x00]*$")]
 EventId = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[\x20-\x7e]*$(?!\n)")]
 """Becomes a header's value. Python's ``$`` is also before a last line feed; JavaScript knows the look-ahead too."""
+EventKind = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[^\x00]*$")]
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
+
+
+CLOCK_TOLERANCE = timedelta(days=1)
+"""An event may lie so far ahead, for clocks differ; no score counts it before its time."""
 
 
 class Confidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,6 +126,25 @@ class ContactIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """When, with a zone; now when left out."""
 
 
+class EventIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Something that a lead did, by which features.py may make features."""
+
+    lead_id: LeadId
+    kind: EventKind
+    """What: visit, email_open, a word of your own."""
+    at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    """When it happened, with a zone; now when left out. Scores from then on count it."""
+    value: float | None = None
+    """A figure that goes with it."""
+
+
+class EventsOut(msgspec.Struct, frozen=True, kw_only=True):
+    """What a delivery of events added."""
+
+    received: int
+    added: int
+
+
 class ContactsOut(msgspec.Struct, frozen=True, kw_only=True):
     """What a delivery of contacts added."""
 
@@ -162,12 +188,22 @@ class BadRequestError(Exception):
 
 
 class LeadIn(msgspec.Struct, frozen=True, gc=False):
-    """A decoded lead: its id, and its raw values in the order of the contract's ``features``."""
+    """A decoded lead: its id, and its raw values in the order of the contract's ``features``.
+
+    On a route with features.py they are empty where the caller left them out, until the lead is looked up, and are
+    followed by the made values once those are made.
+    """
 
     lead_id: str
     values: tuple[FeatureValue, ...]
     event_id: str | None = None
     """The caller's own id of the event: the same one again gets the same answer."""
+    at: datetime | None = None
+    """UTC, the score's time, of which its features were made; None where no features are made."""
+    making_ms: float = 0.0
+    """What looking it up and making its features took, with those of the same request before it."""
+    blind: bool = False
+    """Whether its events could not be asked for, so that no version that takes events may score it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,6 +220,8 @@ class Contract:
     """Raises BadRequestError."""
     encode_features: Callable[[tuple[FeatureValue, ...]], bytes]
     """Values as a JSON object by name."""
+    read_columns: Callable[[Mapping[str, Any]], tuple[FeatureValue, ...]]
+    """Values of a lead from its columns as last imported; one that is not there, or of another type, is missing."""
 
 
 def contract_of(schemas: Sequence[LeadSchema], also: Iterable[str] = ()) -> Contract:
@@ -193,8 +231,13 @@ def contract_of(schemas: Sequence[LeadSchema], also: Iterable[str] = ()) -> Cont
     versions declare, so that going back to a version refuses nobody. Those that no model uses are ignored, so that a
     CRM can send the whole lead. A feature that is not sent is missing. A name that is not declared is refused. Raises
     RefusedError when two versions take different types under one name: no request could satisfy both.
+
+    Where a version has code, the features may be left out as a whole: then the lead is looked up. What the code makes
+    is not sent; a name that is made is refused with a sentence of its own.
     """
     used = _used(schemas)
+    made = {feature.name for schema in schemas for feature in schema.made_features}
+    with_code = any(schema.code is not None for schema in schemas)
     taken = {feature.name for feature in used}
     declared = dict.fromkeys([*(feature.name for schema in schemas for feature in schema.features), *also])
     unused = [name for name in declared if name not in taken]
@@ -203,7 +246,9 @@ def contract_of(schemas: Sequence[LeadSchema], also: Iterable[str] = ()) -> Cont
     names = {f"f{i}": f.name for i, f in enumerate(used)} | {f"g{i}": name for i, name in enumerate(unused)}
     how: dict[str, Any] = {"forbid_unknown_fields": True, "kw_only": True, "frozen": True, "gc": False}
     features_type = msgspec.defstruct("Features", [*values, *ignored], rename=names, **how)
-    fields = [("lead_id", LeadId), ("features", features_type)]
+    fields: list[Any] = [("lead_id", LeadId), ("features", features_type)]
+    if with_code:
+        fields[1] = ("features", features_type | msgspec.UnsetType, msgspec.UNSET)
     lead_type = msgspec.defstruct("Lead", [*fields, ("event_id", EventId | None, None)], **how)
     batched_type = msgspec.defstruct("BatchedLead", fields, **how)
     leads = Annotated[list[batched_type], msgspec.Meta(min_length=1, max_length=BATCH_LIMIT)]  # type: ignore[valid-type]
@@ -213,11 +258,11 @@ def contract_of(schemas: Sequence[LeadSchema], also: Iterable[str] = ()) -> Cont
     lead_decoder, batch_decoder = msgspec.json.Decoder(lead_type), msgspec.json.Decoder(batch_type)
 
     def decode_lead(body: bytes) -> LeadIn:
-        lead = _decode(lead_decoder, body, known)
+        lead = _decode(lead_decoder, body, known, made)
         return LeadIn(lead.lead_id, read_values(lead.features, "$.features"), lead.event_id)
 
     def decode_batch(body: bytes) -> list[LeadIn]:
-        leads = _decode(batch_decoder, body, known).leads
+        leads = _decode(batch_decoder, body, known, made).leads
         return [
             LeadIn(lead.lead_id, read_values(lead.features, f"$.leads[{i}].features")) for i, lead in enumerate(leads)
         ]
@@ -228,13 +273,14 @@ def contract_of(schemas: Sequence[LeadSchema], also: Iterable[str] = ()) -> Cont
         batch_type=batch_type,
         decode_lead=decode_lead,
         decode_batch=decode_batch,
-        encode_features=_writer(used),
+        encode_features=writer_of([feature.name for feature in used]),
+        read_columns=_column_reader(used),
     )
 
 
 def _used(schemas: Sequence[LeadSchema]) -> tuple[Feature, ...]:
     used: dict[str, Feature] = {}
-    for feature in (feature for schema in schemas for feature in schema.used):
+    for feature in (feature for schema in schemas for feature in schema.taken):
         first = used.setdefault(feature.name, feature)
         if first.type is not feature.type:
             raise RefusedError(
@@ -266,6 +312,27 @@ def decode_contacts(body: bytes) -> list[ContactIn]:
     return decoded if isinstance(decoded, list) else [decoded]
 
 
+_EVENTS = msgspec.json.Decoder(EventIn | Annotated[list[EventIn], msgspec.Meta(min_length=1, max_length=BATCH_LIMIT)])
+
+
+def decode_events(body: bytes, now: datetime) -> list[LeadEvent]:
+    """One event or a list of them, as they are known from ``now`` (UTC) on. Raises BadRequestError."""
+    decoded = _decode(_EVENTS, body, list(EventIn.__struct_fields__))
+    if isinstance(decoded, list):
+        return [_event(given, now, f"$[{i}]") for i, given in enumerate(decoded)]
+    return [_event(decoded, now, "$")]
+
+
+def _event(given: EventIn, now: datetime, where: str) -> LeadEvent:
+    """Its kind is cleaned as a file's is."""
+    kind, at = clean_text(given.kind), in_utc(given.at, f"{where}.at") or now
+    if kind is None:
+        raise BadRequestError("An event has a kind: a word of your own for what the lead did.", f"{where}.kind")
+    if at > now + CLOCK_TOLERANCE:
+        raise BadRequestError("The event lies in the future; send it when it has happened.", f"{where}.at")
+    return LeadEvent(lead_id=given.lead_id, kind=kind, at=at, known_at=now, value=given.value)
+
+
 Body = TypeVar("Body", bound=msgspec.Struct)
 
 
@@ -283,16 +350,16 @@ def in_utc(moment: datetime | None, path: str = "$.outcome_at") -> datetime | No
         raise BadRequestError("The time is beyond the calendar.", path) from None
 
 
-def _decode(decoder: Any, body: bytes, known: list[str]) -> Any:
+def _decode(decoder: Any, body: bytes, known: list[str], made: Collection[str] = ()) -> Any:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise _bad_field(str(error), known) from error
+        raise _bad_field(str(error), known, made) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequestError(f"The body is not JSON in UTF-8: {error}.") from error
 
 
-def _bad_field(message: str, known: list[str]) -> BadRequestError:
+def _bad_field(message: str, known: list[str], made: Collection[str]) -> BadRequestError:
     """Msgspec's "what - at `path`" as a sentence and a path.
 
     It repeats what was sent, which may be megabytes: cut before anything is done with it that takes time.
@@ -302,6 +369,8 @@ def _bad_field(message: str, known: list[str]) -> BadRequestError:
     unknown = re.search(r"unknown field `(.*)", what, re.DOTALL)
     if unknown:
         name = _cut(unknown.group(1).removesuffix("`"))
+        if name in made:
+            return BadRequestError(f"{name!r} is made by features.py; leave it out.", f"{path}.{name}")
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         return BadRequestError(f"There is no field {name!r}.{hint}", f"{path}.{name}")
@@ -329,6 +398,8 @@ def _reader(used: tuple[Feature, ...]) -> Callable[[Any, str], tuple[FeatureValu
     cleaned = _Cleaned()
 
     def read(features: Any, where: str) -> tuple[FeatureValue, ...]:
+        if features is msgspec.UNSET:
+            return ()
         values = list(msgspec.structs.astuple(features)[:width])
         for i in texts:
             text = values[i]
@@ -356,10 +427,20 @@ class _Cleaned(dict[str, str | None]):
         return found
 
 
-def _writer(used: tuple[Feature, ...]) -> Callable[[tuple[FeatureValue, ...]], bytes]:
-    fields = [(f"f{i}", Any) for i, _ in enumerate(used)]
-    names = {f"f{i}": feature.name for i, feature in enumerate(used)}
-    logged = msgspec.defstruct("LoggedFeatures", fields, rename=names, frozen=True, gc=False)
+def _column_reader(used: tuple[Feature, ...]) -> Callable[[Mapping[str, Any]], tuple[FeatureValue, ...]]:
+    kinds = [(feature.name, feature.type) for feature in used]
+
+    def read(columns: Mapping[str, Any]) -> tuple[FeatureValue, ...]:
+        return tuple(value_of(columns.get(name), kind) for name, kind in kinds)
+
+    return read
+
+
+def writer_of(names: Sequence[str]) -> Callable[[tuple[FeatureValue, ...]], bytes]:
+    """Writes values as a JSON object by these names."""
+    fields = [(f"f{i}", Any) for i, _ in enumerate(names)]
+    renamed = {f"f{i}": name for i, name in enumerate(names)}
+    logged = msgspec.defstruct("LoggedFeatures", fields, rename=renamed, frozen=True, gc=False)
     encode = msgspec.json.Encoder().encode
 
     def write(values: tuple[FeatureValue, ...]) -> bytes:

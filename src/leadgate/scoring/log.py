@@ -7,7 +7,7 @@ import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from leadgate.errors import DatabaseDownError
-from leadgate.records import Contact, Outcome, Prediction
+from leadgate.records import Contact, LeadEvent, Outcome, Prediction
 from leadgate.scoring.folding import log_predictions
 from leadgate.storage.postgres.connection import (
     Connection,
@@ -18,6 +18,7 @@ from leadgate.storage.postgres.connection import (
     patient,
 )
 from leadgate.storage.postgres.contacts import record_contacts
+from leadgate.storage.postgres.events import KnownLead, look_up, record_events
 from leadgate.storage.postgres.idempotency import KnownAnswer, find_answer, remember_answer
 from leadgate.storage.postgres.measurements import Measurement, add_measurement
 from leadgate.storage.postgres.outcomes import Recorded, record_outcomes
@@ -92,6 +93,22 @@ class ServingLog:
         try:
             with self._pool.connection() as connection:
                 return record_contacts(connection, contacts, recorded_at)
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            raise self._down(error) from error
+
+    def record_events(self, events: Sequence[LeadEvent], recorded_at: datetime) -> int:
+        """Append events of leads, all or none; gives how many were news."""
+        try:
+            with self._pool.connection() as connection:
+                return record_events(connection, events, recorded_at)
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            raise self._down(error) from error
+
+    def look_up(self, leads: Sequence[str], *, columns: bool, events: bool) -> dict[str, KnownLead]:
+        """What is known of leads now."""
+        try:
+            with self._pool.connection() as connection:
+                return look_up(connection, leads, columns=columns, events=events)
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise self._down(error) from error
 

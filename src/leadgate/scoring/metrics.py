@@ -103,6 +103,7 @@ _HISTOGRAMS: dict[str, tuple[str, tuple[str, ...], Sequence[float]]] = {
         ("model_version", "shadow_version"),
         DIFFERENCES,
     ),
+    "leadgate_lookup_seconds": ("Time to ask what is known of the leads of a request", (), SECONDS),
     "leadgate_request_seconds": ("Time to answer a request", ("route", "status"), SECONDS),
 }
 _COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -110,6 +111,7 @@ _COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "leadgate_prediction_failures": ("Leads that a version failed to score", ("model_version", "variant")),
     "leadgate_shadow_failures": ("Shadow scores that failed or were too slow", ("shadow_version",)),
     "leadgate_shadow_skips": ("Shadow scores that were left out, so that no answer waited", ("shadow_version",)),
+    "leadgate_feature_failures": ("Features of features.py that failed for a lead and are missing", ("feature",)),
     "leadgate_outcomes": ("Recorded outcomes", ()),
     "leadgate_refusals": ("Requests that were refused", ("status",)),
     "leadgate_route_changes": ("Routes taken up", ()),
@@ -145,6 +147,8 @@ class Metrics:
         self.scores = self._histograms["leadgate_predicted_score"]
         self.shadow_difference = self._histograms["leadgate_shadow_difference"]
         self.request_seconds = self._histograms["leadgate_request_seconds"]
+        self.lookup_seconds = self._histograms["leadgate_lookup_seconds"]
+        self.feature_failures = self._counters["leadgate_feature_failures"]
         self.predictions = self._counters["leadgate_predictions"]
         self.prediction_failures = self._counters["leadgate_prediction_failures"]
         self.shadow_failures = self._counters["leadgate_shadow_failures"]

@@ -1,16 +1,19 @@
 """Describes the routes to the OpenAPI page from the message types themselves (quiet)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from leadgate.models.card import Card
+from leadgate.leads.schema import FeatureValue
 from leadgate.scoring.contract import (
     Answer,
     Answers,
     ContactIn,
     ContactsOut,
     Contract,
+    EventIn,
+    EventsOut,
     ExplainedAnswer,
     ExplainedAnswers,
     OutcomeIn,
@@ -75,14 +78,26 @@ _PROBLEM_TEXTS = {
 }
 
 
-def components(contract: Contract, card: Card, *others: type[msgspec.Struct]) -> dict[str, Any]:
+def components(
+    contract: Contract, example: Mapping[str, FeatureValue], *others: type[msgspec.Struct]
+) -> dict[str, Any]:
     """The schemas of all messages, the lead's own among them, with a real lead of the champion as the example."""
     ours = (Answer, Answers, ExplainedAnswer, ExplainedAnswers, OutcomeIn, OutcomesOut)
-    types = (contract.lead_type, contract.batch_type, *ours, ContactIn, ContactsOut, ScoreOut, *others)
+    types = (
+        contract.lead_type,
+        contract.batch_type,
+        *ours,
+        ContactIn,
+        ContactsOut,
+        EventIn,
+        EventsOut,
+        ScoreOut,
+        *others,
+    )
     _, schemas = msgspec.json.schema_components(types, ref_template=_REF)
-    features = {f.name: value for f, value in zip(card.lead.used, card.example, strict=True)}
-    schemas["Lead"]["example"] = {"lead_id": "4711", "features": features}
-    schemas["LeadBatch"]["example"] = {"leads": [{"lead_id": "4711", "features": features}]}
+    lead = {"lead_id": "4711", "features": dict(example)}
+    schemas["Lead"]["example"] = lead
+    schemas["LeadBatch"]["example"] = {"leads": [lead]}
     return {**schemas, "Problem": _PROBLEM, "Told": _TOLD}
 
 

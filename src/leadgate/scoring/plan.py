@@ -15,6 +15,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     request_s: float = 10.0
     """For a request to arrive whole, and again for it to be answered."""
     connections: int = 4_000
+    lookup_s: float = 2.0
+    """For what the database knows of the leads of a request."""
     library_queue: int = 64
     """Requests that may wait for a version served by the library."""
 

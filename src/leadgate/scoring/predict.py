@@ -49,6 +49,8 @@ class Predict:
             live = service.live
             lead = live.contract.decode_lead(body)
             key = key or lead.event_id
+            if key is None:
+                (lead,) = await service.prepare(live, (lead,))
             if key is None and not explain:
                 prediction, arm = await service.score_one(live, lead, request_id)
                 await service.spool.append((prediction,))
@@ -65,8 +67,9 @@ class Predict:
                 request_id = request_id or key
 
                 async def score() -> tuple[list[Prediction], bytes]:
-                    prediction, arm = await service.score_one(live, lead, request_id)
-                    return [prediction], await self._content(lead, prediction, arm, explain=explain)
+                    (whole,) = await service.prepare(live, (lead,))
+                    prediction, arm = await service.score_one(live, whole, request_id)
+                    return [prediction], await self._content(whole, prediction, arm, explain=explain)
 
                 name = caller.key_id if caller else ""
                 content = await answer_once(service, name, key, body, score, explain=explain)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -14,20 +14,27 @@ from typing import Any, TypeVar
 import msgspec
 import uuid_utils
 
+from leadgate.leads.events import Events, events_before
 from leadgate.records import ApiKey, Prediction
 from leadgate.scoring.answering import Arm, Live, Request, record
-from leadgate.scoring.contract import LeadIn
+from leadgate.scoring.contract import BadRequestError, LeadIn
 from leadgate.scoring.keys import Keyring, Scope
 from leadgate.scoring.log import ServingLog
+from leadgate.scoring.making import NO_EVENTS, Making
 from leadgate.scoring.metrics import Metrics
 from leadgate.scoring.plan import Limits
 from leadgate.scoring.spool import Spool
+from leadgate.storage.postgres.events import KnownLead
 
 _SLICE = 100
 """Leads of a batch that are scored before other requests get their turn: about a millisecond of trees."""
 
 _SHADOW_WAIT_S = 0.05
 """A shadow that the library scores may keep an answer this long."""
+
+_LOOKUPS = 3
+"""Look-ups at once: one connection of the pool stays for whatever else is asked."""
+_TELL_AGAIN_S = 60.0
 
 log = logging.getLogger("leadgate.scoring")
 
@@ -44,13 +51,16 @@ Done = TypeVar("Done")
 
 
 class LibraryQueue:
-    """Scores with the library in one thread of its own, so that the event loop goes on; a bounded number may wait."""
+    """Scores with the library in one thread of its own, so that the event loop goes on; a bounded number may wait.
 
-    def __init__(self, most: int) -> None:
+    What waits for the database and not for the interpreter may have more threads.
+    """
+
+    def __init__(self, most: int, threads: int = 1) -> None:
         self.waiting = 0
         self._most = most
         # One thread: the library holds the interpreter's lock most of the time, so two would only take turns.
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="library")
+        self._thread = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="library")
 
     async def score(self, arm: Arm, leads: Sequence[LeadIn]) -> list[float]:
         """Probabilities of conversion. Raises BusyError when too many requests wait."""
@@ -89,11 +99,16 @@ class Service:
     """Of the library's scores that nobody is told: a thread of their own, so that no answer ever stands behind one."""
     explaining: LibraryQueue = field(init=False, repr=False)
     """Of the reasons of scores: a thread of their own too."""
+    lookups: LibraryQueue = field(init=False, repr=False)
+    """Of what the database knows of leads that are to be scored."""
+    _told: float = field(init=False, repr=False, default=-_TELL_AGAIN_S)
+    """When a feature that failed was last told, in seconds of the performance counter."""
 
     def __post_init__(self) -> None:
         self.library = LibraryQueue(self.limits.library_queue)
         self.shadows = LibraryQueue(self.limits.library_queue)
         self.explaining = LibraryQueue(self.limits.library_queue)
+        self.lookups = LibraryQueue(self.limits.library_queue, _LOOKUPS)
         self.take_up(self.live)
 
     def take_up(self, live: Live) -> None:
@@ -107,6 +122,80 @@ class Service:
             return None
         return self.keyring.admit(authorization, scope, now=self.clock(), seconds=seconds)
 
+    def make_now(self, live: Live, lead: LeadIn) -> LeadIn:
+        """A lead with what features.py makes of its columns, on a route that looks nothing up."""
+        assert live.making is not None
+        return self._made(live.making, lead, NO_EVENTS, self.clock(), perf_counter())
+
+    async def prepare(self, live: Live, leads: Sequence[LeadIn]) -> Sequence[LeadIn]:
+        """The leads with what features.py makes of them; those that came without their columns are looked up.
+
+        What they did is asked for in one query, and is what was known at the score's time. Raises BadRequestError for
+        a lead that is not known, DatabaseDownError, TimeoutError, BusyError: a score on what is not known to be
+        nothing would be a wrong score. For a shadow alone nobody waits long, and nothing is refused.
+        """
+        making = live.making
+        if making is None:
+            return leads
+        at, started = self.clock(), perf_counter()
+        needed = any(not live.is_whole(lead) or live.arm_of(lead.lead_id).takes_events for lead in leads)
+        known = await self._known(live, leads, needed=needed) if needed or making.takes_events else {}
+        found = []
+        for start in range(0, len(leads), _SLICE):
+            if start:
+                await asyncio.sleep(0)
+            for i, lead in enumerate(leads[start : start + _SLICE], start):
+                whole = self._whole(live, lead, known, None if len(leads) == 1 else i)
+                events = events_before(known[lead.lead_id].events, at) if known else NO_EVENTS
+                found.append(self._made(making, whole, events, at, started, blind=making.takes_events and not known))
+        return found
+
+    async def _known(self, live: Live, leads: Sequence[LeadIn], *, needed: bool) -> Mapping[str, KnownLead]:
+        """What the database knows of leads; nothing where it does not answer and no answer needs it."""
+        ids = [lead.lead_id for lead in leads]
+        columns = not all(live.is_whole(lead) for lead in leads)
+        ask = partial(self.log.look_up, ids, columns=columns, events=live.looks_up)
+        started = perf_counter()
+        try:
+            return await asyncio.wait_for(self.lookups.run(ask), self.limits.lookup_s if needed else _SHADOW_WAIT_S)
+        except Exception as error:
+            if needed:
+                raise
+            for arm in live.arms:
+                if arm.takes_events:
+                    self.metrics.shadow_skips.add((arm.version,), len(ids))
+            self._tell("shadows are left out: what leads did cannot be asked for", {"reason": repr(error)})
+            return {}
+        finally:
+            self.metrics.lookup_seconds.observe((), perf_counter() - started)
+
+    def _whole(self, live: Live, lead: LeadIn, known: Mapping[str, KnownLead], place: int | None) -> LeadIn:
+        """A lead with its columns. Raises BadRequestError for one that came without and that no import had."""
+        if live.is_whole(lead):
+            return lead
+        columns = known[lead.lead_id].columns
+        if columns is None:
+            raise BadRequestError(
+                f"No import had the lead {lead.lead_id!r}, so its columns are not known here; send its features.",
+                "$.features" if place is None else f"$.leads[{place}].features",
+            )
+        return LeadIn(lead.lead_id, live.contract.read_columns(columns), lead.event_id)
+
+    def _made(
+        self, making: Making, lead: LeadIn, events: Events, at: datetime, started: float, *, blind: bool = False
+    ) -> LeadIn:
+        values, failures = making.extend(lead.values, events, at)
+        for failure in failures:
+            self.metrics.feature_failures.add((failure.feature,))
+            self._tell("feature failed; it is missing", {"feature": failure.feature, "reason": failure.why})
+        return LeadIn(lead.lead_id, values, lead.event_id, at, (perf_counter() - started) * 1000, blind)
+
+    def _tell(self, what: str, facts: dict[str, str]) -> None:
+        """Log what may come with every request, once a minute."""
+        if perf_counter() - self._told >= _TELL_AGAIN_S:
+            self._told = perf_counter()
+            log.warning(what, extra=facts)
+
     def score_now(self, live: Live, lead: LeadIn, request_id: str | None) -> tuple[Prediction, Arm]:
         """Score a lead, and its shadow, on a route whose versions are all compiled; nothing is written yet."""
         arm = live.arm_of(lead.lead_id)
@@ -116,11 +205,13 @@ class Service:
         except Exception:
             self.metrics.prediction_failures.add((arm.version, arm.variant))
             raise
-        took = (perf_counter() - started) * 1000
+        took = (perf_counter() - started) * 1000 + lead.making_ms
         other = live.beside(arm)
-        shadow = None if other is None else self._shadow_now(other, arm, lead, score)
+        shadow = None
+        if other is not None and not (lead.blind and other.takes_events):
+            shadow = self._shadow_now(other, arm, lead, score)
         prediction_id = str(uuid_utils.uuid7())
-        request = Request(self.clock(), took, request_id or prediction_id, 1)
+        request = Request(lead.at or self.clock(), took, request_id or prediction_id, 1)
         return record(live, arm, lead, score, shadow, prediction_id, request), arm
 
     async def score_one(self, live: Live, lead: LeadIn, request_id: str | None) -> tuple[Prediction, Arm]:
@@ -143,14 +234,14 @@ class Service:
             except Exception:
                 self.metrics.prediction_failures.add((arm.version, arm.variant), len(places))
                 raise
-        took = (perf_counter() - started) * 1000
+        took = (perf_counter() - started) * 1000 + leads[-1].making_ms
         shadows: list[float | None] = [None] * len(leads)
         for arm, places in sides:
             other = live.beside(arm)
-            if other is not None:
+            if other is not None and not (leads[0].blind and other.takes_events):
                 own = [scores[i] for i in places]
                 _put(shadows, places, await self._shadow_scores(other, arm, [leads[i] for i in places], own))
-        request = Request(self.clock(), took, request_id, len(leads))
+        request = Request(leads[0].at or self.clock(), took, request_id, len(leads))
         return [
             (record(live, arm, lead, score, shadow, str(uuid_utils.uuid7()), request), arm)
             for arm, lead, score, shadow in zip(arms, leads, scores, shadows, strict=True)

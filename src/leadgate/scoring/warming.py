@@ -40,9 +40,7 @@ class _Nowhere(asyncio.Transport):
 
 async def warm_connection(service: Service, config: Config) -> None:
     """Send the champion's example lead through a connection of its own, into a spool that is thrown away."""
-    card = service.live.champion.scored.card
-    features = {feature.name: value for feature, value in zip(card.lead.used, card.example, strict=True)}
-    body = encode({"lead_id": "warm", "features": features})
+    body = encode({"lead_id": "warm", "features": service.live.example})
     request = b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (ROUTE.encode(), len(body), body)
     with tempfile.TemporaryDirectory() as folder:
         spool = Spool(Path(folder), service.spool.durability, disk_share=1.0)

@@ -22,6 +22,7 @@ from leadgate.models.scorers import Scored
 from leadgate.records import ApiKey, Route
 from leadgate.scoring.answering import Live, Request, answer, live_of, record
 from leadgate.scoring.contract import LeadIn
+from leadgate.scoring.making import NO_EVENTS
 from leadgate.scoring.memory import remember
 from leadgate.scoring.service import Service, encode
 from leadgate.storage.postgres.connection import Connection, count_in_utc, limit_statements, patient
@@ -309,7 +310,10 @@ def _warm(live: Live) -> None:
     card = live.champion.scored.card
     given = {feature.name: value for feature, value in zip(card.lead.used, card.example, strict=True)}
     values = tuple(given.get(feature.name) for feature in live.contract.features)
-    body = encode({"lead_id": "warm", "features": given})
+    columns = dict(zip([feature.name for feature in live.contract.features], values, strict=True))
+    body = encode({"lead_id": "warm", "features": columns})
+    if live.making is not None:
+        values, _ = live.making.extend(values, NO_EVENTS, datetime.fromtimestamp(0).astimezone())
     request = Request(datetime.fromtimestamp(0).astimezone(), 0.0, "warm", 1)
     for arm in live.arms:
         for _ in range(100 if arm.compiled else 3):

@@ -25,6 +25,7 @@ _SCOPES: dict[str, KeyScope] = {
     "/predict": "score",
     "/outcomes": "outcomes",
     "/contacts": "outcomes",
+    "/events": "outcomes",
 }
 
 

@@ -117,7 +117,7 @@ class _Server:
             Path(plan.run),
         )
         watch.start()
-        if self._service.live.compiled and Connection.has_short_way:
+        if self._service.live.compiled and not self._service.live.looks_up and Connection.has_short_way:
             await warm_connection(service, self._uvicorn.config)
         recorder = Recorder(service, start=plan.start, worker=str(plan.slot))
         beside = [asyncio.create_task(self._tick(recorder)), asyncio.create_task(self._look())]

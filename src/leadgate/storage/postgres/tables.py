@@ -199,6 +199,30 @@ lead_contacts = Table(
     comment="append-only: when the sales team was in touch with a lead",
 )
 
+lead_events = Table(
+    "lead_events",
+    metadata,
+    Column("lead_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("at", Time, nullable=False, comment="when it happened"),
+    Column("known_at", Time, nullable=False, comment="when it reached the team's systems; no score before counts it"),
+    Column("value", Double),
+    Column("recorded_at", Time, nullable=False, comment="when it was written down here"),
+    CheckConstraint("char_length(kind) BETWEEN 1 AND 100", name="kind_is_short"),
+    CheckConstraint("value > '-Infinity' AND value < 'Infinity'", name="value_is_finite"),
+    Index(None, "lead_id", "at", "kind", "value", unique=True, postgresql_nulls_not_distinct=True),
+    comment="append-only: what leads did, by which features.py makes features; the same event twice is one row",
+)
+
+lead_columns = Table(
+    "lead_columns",
+    metadata,
+    Column("lead_id", Text, primary_key=True),
+    Column("raw_values", JSONB, nullable=False, comment="by column"),
+    Column("known_at", Time, nullable=False, comment="when they were imported"),
+    comment="the columns of a lead as last imported, for requests that name a lead and not its columns",
+)
+
 rollouts = Table(
     "rollouts",
     metadata,

@@ -1,0 +1,67 @@
+"""leadgate events: what leads did, by which features.py makes features."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from leadgate.app.cli.options import HERE, AsJson, ProjectDir
+from leadgate.app.cli.output import console, print_json, print_table, progress
+from leadgate.app.wire import open_home
+
+app = typer.Typer(help="Take what leads did, by which features.py makes features.", no_args_is_help=True)
+
+
+@app.command("import")
+def import_(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="Any format that `data import` reads. Columns: lead_id, kind, at; optionally value, and known_at: "
+            "when the event reached you, which is when it happened unless the file says so."
+        ),
+    ],
+    project: ProjectDir = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Record events. The same event again (lead, kind, time and value) adds nothing; a bad row refuses the file."""
+    from leadgate.leads.event_files import import_events  # noqa: PLC0415
+
+    home = open_home(project)
+    with progress() as step, home.connection() as connection:
+        received, added = import_events(connection, file, home.clock(), step)
+    if as_json:
+        print_json({"received": received, "added": added})
+        return
+    console.print(f"{added:,} events added, {received - added:,} known already.")
+
+
+@app.command()
+def show(
+    lead_id: Annotated[str, typer.Argument(metavar="LEAD_ID", help="The lead, as events name it.")],
+    project: ProjectDir = HERE,
+    limit: Annotated[int, typer.Option(min=1, help="Show at most this many events.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List what a lead did, the last first: what, when, when it was known, and when it was written down here."""
+    from leadgate.storage.postgres.events import events_of  # noqa: PLC0415
+
+    with open_home(project).connection() as connection:
+        found = events_of(connection, lead_id, most=limit)
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        console.print(f"No event of lead {lead_id!r} is known; take some with `leadgate events import FILE`.")
+        return
+    rows = [
+        (
+            e.kind,
+            e.at.isoformat(timespec="milliseconds"),
+            e.known_at.isoformat(timespec="milliseconds"),
+            None if e.value is None else f"{e.value:g}",
+            e.recorded_at.isoformat(timespec="milliseconds"),
+        )
+        for e in found
+    ]
+    print_table(f"Events of lead {lead_id}", ["kind", "at", "known at", "value", "written down"], rows, numbers="   r")

@@ -1,0 +1,111 @@
+"""Files of events: what leads did, read, judged row by row, recorded whole or not at all."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+
+from leadgate.errors import BadFileError
+from leadgate.leads.files import read_table
+from leadgate.leads.frames import Table
+from leadgate.leads.schema import FeatureType
+from leadgate.leads.values import Parsed, parse_feature, parse_time
+from leadgate.records import LeadEvent
+from leadgate.storage.postgres.connection import Connection
+from leadgate.storage.postgres.events import record_events
+
+LONGEST_KIND = 100
+"""Characters of a kind."""
+_LONGEST = {"lead_id": 256, "kind": LONGEST_KIND}
+_SHOWN = 100
+"""Characters of a bad value that are repeated."""
+CLOCK_TOLERANCE = timedelta(days=1)
+"""An event may lie so far ahead: of clocks that differ, and of local times that say no zone."""
+
+_NAMES = {
+    "lead_id": ("lead_id",),
+    "kind": ("kind", "event", "event_type"),
+    "at": ("at", "event_at", "timestamp", "time"),
+    "value": ("value",),
+    "known_at": ("known_at",),
+}
+"""What each column may be called in a file."""
+_NEEDED = ("lead_id", "kind", "at")
+
+
+def import_events(
+    connection: Connection, file: Path, now: datetime, step: Callable[[str], None] = lambda _: None
+) -> tuple[int, int]:
+    """Record a file of events: lead_id, kind, at, and optionally value and known_at.
+
+    Without a known_at an event counts as known when it happened. Gives how many rows the file has and how many were
+    news; the same file again adds nothing. Raises BadFileError naming the first bad row, column and value; then
+    nothing of the file is recorded. ``step`` is told what is being done.
+    """
+    step(f"reading {file.name}")
+    table = read_table(file)
+    step(f"checking {table.frame.height:,} events")
+    events = list(read_events(table, file.name, now))
+    step(f"recording {len(events):,} events")
+    return len(events), record_events(connection, events, now)
+
+
+def read_events(table: Table, file: str, now: datetime) -> Iterator[LeadEvent]:
+    """The events of a table (quiet). Raises BadFileError for the first value that cannot be one's."""
+    names = _columns(table.frame, file)
+    frame = table.frame
+    columns = {
+        "lead_id": parse_feature(frame[names["lead_id"]], FeatureType.CATEGORICAL),
+        "kind": parse_feature(frame[names["kind"]], FeatureType.CATEGORICAL),
+        "at": parse_time(frame[names["at"]]),
+    }
+    if "value" in names:
+        columns["value"] = parse_feature(frame[names["value"]], FeatureType.NUMERIC)
+    if "known_at" in names:
+        columns["known_at"] = parse_time(frame[names["known_at"]])
+    _refuse_faults(table, file, columns, names, now)
+    values = {name: parsed.values for name, parsed in columns.items()}
+    typed = pl.DataFrame([series.alias(name) for name, series in values.items()])
+    if "value" not in values:
+        typed = typed.with_columns(value=pl.lit(None, dtype=pl.Float64))
+    known = pl.col("at") if "known_at" not in values else pl.col("known_at").fill_null(pl.col("at"))
+    for row in typed.with_columns(known_at=known).iter_rows(named=True):
+        yield LeadEvent(**row)
+
+
+def _columns(frame: pl.DataFrame, file: str) -> dict[str, str]:
+    """By what is read, the file's column."""
+    found = {what: next((n for n in names if n in frame.columns), None) for what, names in _NAMES.items()}
+    for what in _NEEDED:
+        if found[what] is None:
+            raise BadFileError(
+                f"{file} has no column {what!r}; events need lead_id, kind and at, and may have value and known_at. "
+                f"It has: {', '.join(frame.columns[:10])}."
+            )
+    return {what: name for what, name in found.items() if name is not None}
+
+
+def _refuse_faults(table: Table, file: str, columns: dict[str, Parsed], names: dict[str, str], now: datetime) -> None:
+    latest = now + CLOCK_TOLERANCE
+    faults = []
+    for what, parsed in columns.items():
+        values = parsed.values
+        checks = [(parsed.bad, "cannot be read")]
+        if what in _NEEDED:
+            checks.append((values.is_null() & ~parsed.bad, "is missing"))
+        if what in ("at", "known_at"):
+            checks.append(((values > latest).fill_null(value=False), "lies in the future"))
+        if what in _LONGEST:
+            too_long = (values.str.len_chars() > _LONGEST[what]).fill_null(value=False)
+            checks.append((too_long, f"is longer than {_LONGEST[what]} characters"))
+        faults += [(int(row), what, why) for mask, why in checks for row in mask.arg_true()]
+    if faults:
+        row, what, why = min(faults)
+        value = str(table.frame[names[what]][row])
+        shown = repr(value if len(value) <= _SHOWN else f"{value[:_SHOWN]}…")
+        rows = len({fault[0] for fault in faults})
+        raise BadFileError(
+            f"{file}: row {row + table.first_row}, column {names[what]!r}: {shown} {why} "
+            f"({rows:,} of {table.frame.height:,} rows are bad), so no event was recorded; mend the file."
+        )

@@ -1,0 +1,115 @@
+"""What leads did, and their columns as last imported: what features.py makes features of."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from leadgate.records import LeadEvent
+from leadgate.storage.postgres.connection import Connection, statement
+
+_AT_ONCE = 10_000
+"""Rows of one statement."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedEvent(LeadEvent):
+    """An event as it was written down."""
+
+    recorded_at: datetime
+    """UTC time at which it was written down here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownLead:
+    """What is known of a lead now."""
+
+    columns: Mapping[str, Any] | None
+    """Its raw values by column, as last imported; None where no import had it, and where nobody asked."""
+    events: tuple[RecordedEvent, ...]
+    """Oldest first; events of one moment in the order of kind and value."""
+
+
+_FOUND = msgspec.json.Decoder(list[tuple[str, int, int, float | None, int]])
+"""Kind, at, known_at, value, recorded_at; times in microseconds since 1970."""
+
+
+def record_events(connection: Connection, events: Sequence[LeadEvent], recorded_at: datetime) -> int:
+    """Write events down, all or none; gives how many were news.
+
+    An event that is there already (lead, time, kind and value) adds nothing, and stays known since when it was known.
+    """
+    added = 0
+    ordered = sorted(events, key=_key)
+    with connection.transaction(), connection.cursor() as cursor:
+        for start in range(0, len(ordered), _AT_ONCE):
+            some = ordered[start : start + _AT_ONCE]
+            values = {
+                "leads": [e.lead_id for e in some],
+                "kinds": [e.kind for e in some],
+                "times": [e.at for e in some],
+                "known": [e.known_at for e in some],
+                "values": [e.value for e in some],
+                "recorded_at": recorded_at,
+            }
+            added += cursor.execute(statement("events", "add_events"), values).rowcount
+    return added
+
+
+def _key(event: LeadEvent) -> tuple[Any, ...]:
+    return event.lead_id, event.at, event.kind, event.value is None, event.value, event.known_at
+
+
+def events_of(connection: Connection, lead_id: str, *, most: int = 50) -> list[RecordedEvent]:
+    """What a lead did, the last first."""
+    with connection.cursor(row_factory=class_row(RecordedEvent)) as cursor:
+        return cursor.execute(statement("events", "events_of"), {"lead_id": lead_id, "most": most}).fetchall()
+
+
+def look_up(
+    connection: Connection, leads: Sequence[str], *, columns: bool = False, events: bool = False
+) -> dict[str, KnownLead]:
+    """What is known of leads, in one query; every lead that was asked for is in the answer."""
+    asked = {"leads": list(dict.fromkeys(leads)), "columns": columns, "events": events}
+    rows = connection.execute(statement("events", "look_up"), asked).fetchall()
+    return {lead: _known(lead, values, found) for lead, values, found in rows}
+
+
+def _known(lead: str, values: str | None, found: str | None) -> KnownLead:
+    return KnownLead(
+        columns=None if values is None else msgspec.json.decode(values),
+        events=() if found is None else tuple(_events(lead, found)),
+    )
+
+
+def _events(lead: str, found: str) -> Iterator[RecordedEvent]:
+    for kind, at, known_at, value, recorded_at in _FOUND.decode(found):
+        yield RecordedEvent(
+            lead_id=lead,
+            kind=kind,
+            at=_moment(at),
+            known_at=_moment(known_at),
+            value=value,
+            recorded_at=_moment(recorded_at),
+        )
+
+
+def _moment(micros: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def keep_columns(connection: Connection, leads: Mapping[str, Mapping[str, Any]], known_at: datetime) -> int:
+    """Keep the raw values of leads by column, in place of those that were kept before; gives how many were news."""
+    kept = 0
+    ids = sorted(leads)
+    with connection.transaction(), connection.cursor() as cursor:
+        for start in range(0, len(ids), _AT_ONCE):
+            some = ids[start : start + _AT_ONCE]
+            values = {"leads": some, "values": [Jsonb(leads[lead]) for lead in some], "known_at": known_at}
+            kept += cursor.execute(statement("events", "keep_columns"), values).rowcount
+    return kept

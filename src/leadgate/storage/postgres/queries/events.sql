@@ -1,0 +1,47 @@
+-- add_events
+-- In the order of their key: two deliveries of the same events at once wait for each other and do not lock up.
+INSERT INTO leadgate.lead_events (lead_id, kind, at, known_at, value, recorded_at)
+SELECT lead_id, kind, at, known_at, value, %(recorded_at)s
+FROM unnest(
+    %(leads)s::text[], %(kinds)s::text[], %(times)s::timestamptz[], %(known)s::timestamptz[], %(values)s::float8[]
+) AS given (lead_id, kind, at, known_at, value)
+ORDER BY lead_id, at, kind, value, known_at
+ON CONFLICT DO NOTHING
+
+-- events_of
+SELECT lead_id, kind, at, known_at, value, recorded_at
+FROM leadgate.lead_events
+WHERE lead_id = %(lead_id)s
+ORDER BY at DESC, kind, value
+LIMIT %(most)s
+
+-- look_up
+-- One row for each lead that was asked for: its columns as last imported, and its events, oldest first.
+SELECT asked.lead_id, columns.raw_values::text, events.found::text
+FROM unnest(%(leads)s::text[]) AS asked (lead_id)
+LEFT JOIN leadgate.lead_columns columns ON %(columns)s AND columns.lead_id = asked.lead_id
+LEFT JOIN LATERAL (
+    SELECT json_agg(
+               json_build_array(
+                   e.kind,
+                   (extract(epoch FROM e.at) * 1000000)::bigint,
+                   (extract(epoch FROM e.known_at) * 1000000)::bigint,
+                   e.value,
+                   (extract(epoch FROM e.recorded_at) * 1000000)::bigint
+               ) ORDER BY e.at, e.kind, e.value
+           ) AS found
+    FROM leadgate.lead_events e
+    WHERE %(events)s AND e.lead_id = asked.lead_id
+) events ON true
+
+-- keep_columns
+INSERT INTO leadgate.lead_columns (lead_id, raw_values, known_at)
+SELECT lead_id, raw_values, %(known_at)s
+FROM unnest(%(leads)s::text[], %(values)s::jsonb[]) AS given (lead_id, raw_values)
+ORDER BY lead_id
+ON CONFLICT (lead_id) DO UPDATE
+SET raw_values = excluded.raw_values, known_at = excluded.known_at
+WHERE lead_columns.raw_values IS DISTINCT FROM excluded.raw_values
+
+-- count_events
+SELECT count(*) FROM leadgate.lead_events
