@@ -1,6 +1,6 @@
 """Which alerts people are told of now, and together with what (quiet)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -43,10 +43,14 @@ class Sorted:
 def sort_out(alerts: Sequence[Alert], silences: Sequence[Silence], now: datetime) -> Sorted:
     """Part the open alerts. What follows from a silenced alert is as silent as it."""
     alive = [alert for alert in alerts if alert.state != "resolved"]
-    folded = [alert for alert in alive if _follows(alert, alive)]
-    rest = [alert for alert in alive if alert not in folded]
-    silenced = [alert for alert in rest if silence_of(alert, silences, now) is not None]
-    return Sorted(free=tuple(a for a in rest if a not in silenced), silenced=tuple(silenced), folded=tuple(folded))
+    worst: dict[str, int] = {}
+    for alert in alive:
+        worst[alert.check] = max(worst.get(alert.check, 0), URGENCY[alert.severity])
+    folded, free, silenced = [], [], []
+    for alert in alive:
+        held = silence_of(alert, silences, now) is not None
+        (folded if _follows(alert, worst) else silenced if held else free).append(alert)
+    return Sorted(free=tuple(free), silenced=tuple(silenced), folded=tuple(folded))
 
 
 def tellings(alerts: Sequence[Alert], silences: Sequence[Silence], rules: AlertRules, now: datetime) -> list[Telling]:
@@ -108,9 +112,12 @@ def _resolved(cause: str, alerts: Sequence[Alert], parted: Sorted) -> Telling | 
     )
 
 
-def _follows(alert: Alert, alive: Sequence[Alert]) -> bool:
-    """Whether an open alert is another's consequence; what is worse than its cause has more to tell than the cause."""
-    out = {other.check for other in alive if URGENCY[other.severity] >= URGENCY[alert.severity]}
+def _follows(alert: Alert, worst: Mapping[str, int]) -> bool:
+    """Whether an open alert is another's consequence; what is worse than its cause has more to tell than the cause.
+
+    ``worst``: by check that is out, how urgent its most urgent alert is.
+    """
+    out = [check for check, urgency in worst.items() if urgency >= URGENCY[alert.severity]]
     return upstream_of(alert.cause, out) is not None
 
 
