@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from leadgate.leads.schema import Feature, FeatureType, LeadSchema
-from leadgate.scoring.contract import BadRequestError, LeadIn, contract_of, decode_outcomes
+from leadgate.scoring.contract import BadRequestError, LeadIn, contract_of
+from leadgate.scoring.reported import decode_outcomes
 
 SCHEMA = LeadSchema(
     id="id",

@@ -16,23 +16,17 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from leadgate import __version__
-from leadgate.records import Contact, Outcome, Prediction
+from leadgate.records import Prediction
 from leadgate.scoring import openapi
 from leadgate.scoring.alerted import add_alerts
 from leadgate.scoring.answering import answer
 from leadgate.scoring.contract import (
     Answers,
     BadRequestError,
-    ContactsOut,
-    EventsOut,
     ExplainedAnswers,
-    OutcomesOut,
     ScoreOut,
-    decode_contacts,
-    decode_events,
-    decode_outcomes,
-    in_utc,
 )
+from leadgate.scoring.delivered import SETTLE_S, add_deliveries, as_json
 from leadgate.scoring.desk import Desk
 from leadgate.scoring.diagnosed import add_diagnosis
 from leadgate.scoring.explaining import asks_for_reasons, explained_answers
@@ -42,9 +36,6 @@ from leadgate.scoring.predict import ROUTE, Predict
 from leadgate.scoring.rollouts import BODIES, add_rollouts
 from leadgate.scoring.service import Service, encode
 from leadgate.scoring.watched import Watched
-
-_SETTLE_S = 2.0
-"""How long a question about a lead waits for predictions that are on their way into the log."""
 
 Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 
@@ -95,9 +86,7 @@ def _create(service: Service, lifespan: Lifespan | None, desk: Desk | None) -> F
     )
     app.openapi = lambda: _describe(app, service)  # type: ignore[method-assign]  # FastAPI's documented way
     _add_scoring(app, service)
-    _add_outcomes(app, service)
-    _add_contacts(app, service)
-    _add_events(app, service)
+    add_deliveries(app, service)
     _add_health(app, service)
     if desk is not None:
         add_rollouts(app, desk)
@@ -161,11 +150,11 @@ def _add_scoring(app: FastAPI, service: Service) -> None:
 
         key = request.state.idempotency_key
         if key is not None:
-            return _json(await answer_once(service, request.state.caller, key, body, score, explain=explain))
+            return as_json(await answer_once(service, request.state.caller, key, body, score, explain=explain))
         predictions, content = await score()
         await service.spool.append(predictions)
         service.count(predictions)
-        return _json(content)
+        return as_json(content)
 
     @app.get(
         "/leads/{lead_id:path}/score",  # an id may hold slashes
@@ -178,11 +167,11 @@ def _add_scoring(app: FastAPI, service: Service) -> None:
         """Give the score that was last answered for a lead."""
         if "\0" in lead_id:
             raise BadRequestError("An id may not hold the character NUL.", "lead_id")
-        await service.spool.settle(_SETTLE_S)
+        await service.spool.settle(SETTLE_S)
         latest = await run_in_threadpool(service.log.latest, lead_id)
         if latest is None:
             raise BadRequestError(f"Lead {lead_id!r} was never scored.", status=404)
-        return _json(
+        return as_json(
             encode(
                 ScoreOut(
                     prediction_id=str(latest.prediction_id),
@@ -196,87 +185,6 @@ def _add_scoring(app: FastAPI, service: Service) -> None:
                 )
             )
         )
-
-
-def _add_outcomes(app: FastAPI, service: Service) -> None:
-    @app.post(
-        "/outcomes",
-        summary="Report what became of leads",
-        tags=["outcomes"],
-        openapi_extra=openapi.request_body("OutcomeIn", "list"),
-        responses=openapi.responses("OutcomesOut", 400, 408, 413, 422, 503),
-        response_class=Response,
-    )
-    async def outcomes(request: Request) -> Response:
-        """Take one outcome or a list of up to 1,000. A correction is another outcome of the same lead."""
-        now = service.clock()
-        reported = [
-            Outcome(
-                lead_id=o.lead_id,
-                converted=o.converted,
-                deal_size=o.deal_size,
-                days_to_close=o.days_to_close,
-                outcome_at=in_utc(o.outcome_at) or now,
-                source="api",
-            )
-            for o in decode_outcomes(await request.body())
-        ]
-        await service.spool.settle(_SETTLE_S)  # a lead that was scored a moment ago is no unknown lead
-        recorded = await run_in_threadpool(service.log.record, reported, now)
-        service.metrics.outcomes.add((), recorded.added)
-        return _json(
-            encode(
-                OutcomesOut(
-                    received=recorded.received,
-                    added=recorded.added,
-                    repeated=recorded.repeated,
-                    unknown_leads=list(recorded.unknown_leads),
-                )
-            )
-        )
-
-
-def _add_contacts(app: FastAPI, service: Service) -> None:
-    @app.post(
-        "/contacts",
-        summary="Report that the sales team was in touch with leads",
-        tags=["outcomes"],
-        openapi_extra=openapi.request_body("ContactIn", "list"),
-        responses=openapi.responses("ContactsOut", 400, 408, 413, 422, 503),
-        response_class=Response,
-    )
-    async def contacts(request: Request) -> Response:
-        """Take one contact or a list of up to 1,000. A rollout sees by them whether both versions get the attention."""
-        now = service.clock()
-        reported = [
-            Contact(
-                lead_id=given.lead_id, contacted_at=in_utc(given.contacted_at, "$.contacted_at") or now, source="api"
-            )
-            for given in decode_contacts(await request.body())
-        ]
-        added = await run_in_threadpool(service.log.record_contacts, reported, now)
-        return _json(encode(ContactsOut(received=len(reported), added=added)))
-
-
-def _add_events(app: FastAPI, service: Service) -> None:
-    @app.post(
-        "/events",
-        summary="Report what leads did",
-        tags=["outcomes"],
-        openapi_extra=openapi.request_body("EventIn", "list"),
-        responses=openapi.responses("EventsOut", 400, 408, 413, 422, 503),
-        response_class=Response,
-    )
-    async def events(request: Request) -> Response:
-        """Take one event or a list of up to 1,000, of leads that are scored already or not yet.
-
-        Features of `features.py` are made of them: those that happened before a score, and had arrived by then. The
-        same event again (lead, kind, time and value) adds nothing.
-        """
-        now = service.clock()
-        given = decode_events(await request.body(), now)
-        added = await run_in_threadpool(service.log.record_events, given, now)
-        return _json(encode(EventsOut(received=len(given), added=added)))
 
 
 def _add_health(app: FastAPI, service: Service) -> None:
@@ -312,10 +220,6 @@ def _add_health(app: FastAPI, service: Service) -> None:
     async def metrics() -> Response:
         content = await run_in_threadpool(service.metrics.exposition)
         return Response(content, media_type="text/plain; version=0.0.4; charset=utf-8")
-
-
-def _json(content: bytes) -> Response:
-    return Response(content, media_type="application/json")
 
 
 def _describe(app: FastAPI, service: Service) -> dict[str, Any]:

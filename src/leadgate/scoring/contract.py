@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -13,7 +13,6 @@ from leadgate.errors import RefusedError
 from leadgate.leads.kinds import value_of
 from leadgate.leads.schema import Feature, FeatureType, FeatureValue, LeadSchema
 from leadgate.leads.text import clean_text
-from leadgate.records import LeadEvent
 
 BATCH_LIMIT = 1_000
 """Largest number of leads, or of outcomes, in one request."""
@@ -31,12 +30,6 @@ _CATEGORIES = 4_096
 LeadId = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern=r"^[^\x00]*$")]
 EventId = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[\x20-\x7e]*$(?!\n)")]
 """Becomes a header's value. Python's ``$`` is also before a last line feed; JavaScript knows the look-ahead too."""
-EventKind = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[^\x00]*$")]
-NotNegative = Annotated[float, msgspec.Meta(ge=0)]
-
-
-CLOCK_TOLERANCE = timedelta(days=1)
-"""An event may lie so far ahead, for clocks differ; no score counts it before its time."""
 
 
 class Confidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,63 +97,6 @@ class ExplainedAnswers(msgspec.Struct, frozen=True, kw_only=True):
     """The answers to a batch, in its order, with the reasons of each score."""
 
     predictions: list[ExplainedAnswer]
-
-
-class OutcomeIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a CRM reports of a lead."""
-
-    lead_id: LeadId
-    converted: bool
-    deal_size: NotNegative | None = None
-    """In the team's currency."""
-    days_to_close: NotNegative | None = None
-    outcome_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-    """Time of the decision, with a zone; now when left out."""
-
-
-class ContactIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """That the sales team was in touch with a lead."""
-
-    lead_id: LeadId
-    contacted_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-    """When, with a zone; now when left out."""
-
-
-class EventIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Something that a lead did, by which features.py may make features."""
-
-    lead_id: LeadId
-    kind: EventKind
-    """What: visit, email_open, a word of your own."""
-    at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-    """When it happened, with a zone; now when left out. Scores from then on count it."""
-    value: float | None = None
-    """A figure that goes with it."""
-
-
-class EventsOut(msgspec.Struct, frozen=True, kw_only=True):
-    """What a delivery of events added."""
-
-    received: int
-    added: int
-
-
-class ContactsOut(msgspec.Struct, frozen=True, kw_only=True):
-    """What a delivery of contacts added."""
-
-    received: int
-    added: int
-
-
-class OutcomesOut(msgspec.Struct, frozen=True, kw_only=True):
-    """What a delivery of outcomes added."""
-
-    received: int
-    added: int
-    repeated: int
-    """Said nothing new; not added."""
-    unknown_leads: list[str]
-    """Ids that were never scored; their outcomes are kept."""
 
 
 class ScoreOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -258,11 +194,11 @@ def contract_of(schemas: Sequence[LeadSchema], also: Iterable[str] = ()) -> Cont
     lead_decoder, batch_decoder = msgspec.json.Decoder(lead_type), msgspec.json.Decoder(batch_type)
 
     def decode_lead(body: bytes) -> LeadIn:
-        lead = _decode(lead_decoder, body, known, made)
+        lead = decode_with(lead_decoder, body, known, made)
         return LeadIn(lead.lead_id, read_values(lead.features, "$.features"), lead.event_id)
 
     def decode_batch(body: bytes) -> list[LeadIn]:
-        leads = _decode(batch_decoder, body, known, made).leads
+        leads = decode_with(batch_decoder, body, known, made).leads
         return [
             LeadIn(lead.lead_id, read_values(lead.features, f"$.leads[{i}].features")) for i, lead in enumerate(leads)
         ]
@@ -290,55 +226,12 @@ def _used(schemas: Sequence[LeadSchema]) -> tuple[Feature, ...]:
     return tuple(used.values())
 
 
-_OUTCOMES = msgspec.json.Decoder(
-    OutcomeIn | Annotated[list[OutcomeIn], msgspec.Meta(min_length=1, max_length=BATCH_LIMIT)]
-)
-
-
-def decode_outcomes(body: bytes) -> list[OutcomeIn]:
-    """One outcome or a list of them. Raises BadRequestError."""
-    decoded = _decode(_OUTCOMES, body, list(OutcomeIn.__struct_fields__))
-    return decoded if isinstance(decoded, list) else [decoded]
-
-
-_CONTACTS = msgspec.json.Decoder(
-    ContactIn | Annotated[list[ContactIn], msgspec.Meta(min_length=1, max_length=BATCH_LIMIT)]
-)
-
-
-def decode_contacts(body: bytes) -> list[ContactIn]:
-    """One contact or a list of them. Raises BadRequestError."""
-    decoded = _decode(_CONTACTS, body, list(ContactIn.__struct_fields__))
-    return decoded if isinstance(decoded, list) else [decoded]
-
-
-_EVENTS = msgspec.json.Decoder(EventIn | Annotated[list[EventIn], msgspec.Meta(min_length=1, max_length=BATCH_LIMIT)])
-
-
-def decode_events(body: bytes, now: datetime) -> list[LeadEvent]:
-    """One event or a list of them, as they are known from ``now`` (UTC) on. Raises BadRequestError."""
-    decoded = _decode(_EVENTS, body, list(EventIn.__struct_fields__))
-    if isinstance(decoded, list):
-        return [_event(given, now, f"$[{i}]") for i, given in enumerate(decoded)]
-    return [_event(decoded, now, "$")]
-
-
-def _event(given: EventIn, now: datetime, where: str) -> LeadEvent:
-    """Its kind is cleaned as a file's is."""
-    kind, at = clean_text(given.kind), in_utc(given.at, f"{where}.at") or now
-    if kind is None:
-        raise BadRequestError("An event has a kind: a word of your own for what the lead did.", f"{where}.kind")
-    if at > now + CLOCK_TOLERANCE:
-        raise BadRequestError("The event lies in the future; send it when it has happened.", f"{where}.at")
-    return LeadEvent(lead_id=given.lead_id, kind=kind, at=at, known_at=now, value=given.value)
-
-
 Body = TypeVar("Body", bound=msgspec.Struct)
 
 
 def decode_as(kind: type[Body], body: bytes) -> Body:
     """A message of a kind; an empty body says nothing. Raises BadRequestError."""
-    decoded: Body = _decode(msgspec.json.Decoder(kind), body or b"{}", list(kind.__struct_fields__))
+    decoded: Body = decode_with(msgspec.json.Decoder(kind), body or b"{}", list(kind.__struct_fields__))
     return decoded
 
 
@@ -350,7 +243,8 @@ def in_utc(moment: datetime | None, path: str = "$.outcome_at") -> datetime | No
         raise BadRequestError("The time is beyond the calendar.", path) from None
 
 
-def _decode(decoder: Any, body: bytes, known: list[str], made: Collection[str] = ()) -> Any:
+def decode_with(decoder: Any, body: bytes, known: list[str], made: Collection[str] = ()) -> Any:
+    """What a decoder makes of a body; ``known`` are names that may have been meant. Raises BadRequestError."""
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:

@@ -9,17 +9,12 @@ from leadgate.leads.schema import FeatureValue
 from leadgate.scoring.contract import (
     Answer,
     Answers,
-    ContactIn,
-    ContactsOut,
     Contract,
-    EventIn,
-    EventsOut,
     ExplainedAnswer,
     ExplainedAnswers,
-    OutcomeIn,
-    OutcomesOut,
     ScoreOut,
 )
+from leadgate.scoring.reported import ContactIn, ContactsOut, EventIn, EventsOut, OutcomeIn, OutcomesOut
 
 _REF = "#/components/schemas/{name}"
 
