@@ -25,6 +25,8 @@ from leadgate.storage.postgres.rollouts import add_event, alive_rollout
 from leadgate.storage.postgres.routes import present_route
 
 BY_HAND = "by hand"
+_DECISIONS = 200
+"""One is written down when another answer holds: so many reach back more than a week."""
 
 
 def decide_now(home: Home) -> Decision:
@@ -54,6 +56,7 @@ def look(home: Home) -> Known:
             started=[r.started_at for r in runs if r.trigger != BY_HAND and r.started_at > now - 2 * MONTH],
             under_way=next((r.retraining_id for r in runs if r.ended_at is None), None),
             rollout=rollout.challenger if rollout else None,
+            answered=_answered(connection, name),
         )
 
 
@@ -104,6 +107,12 @@ def write_down(home: Home, decision: Decision) -> bool:
 def answer_of(past: PastDecision) -> tuple[str, str | None, str | None]:
     """What a decision that was written down comes to."""
     return (past.act, past.trigger, past.why_not)
+
+
+def _answered(connection: Connection, model_name: str) -> dict[str, datetime]:
+    """A training is the answer to all that asked when it began."""
+    runs = [d for d in last_decisions(connection, model_name, most=_DECISIONS) if d.act == "run"]
+    return {t["name"]: d.decided_at for d in reversed(runs) for t in d.triggers if t["fired"] and t["asks"] != "review"}
 
 
 def _last_training(versions: tuple[Version, ...], runs: list[Retraining]) -> datetime | None:

@@ -1,7 +1,7 @@
 """Whether a model is to be trained anew now, and why, or why not (quiet)."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -57,6 +57,8 @@ class Known:
     """The retraining that has not ended; None without one."""
     rollout: str | None
     """The version that a rollout tries at present; None without one."""
+    answered: Mapping[str, datetime] = field(default_factory=dict)
+    """By trigger: when the last training began for which it asked, alone or beside another."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +141,15 @@ def _too_soon(trigger: Trigger, known: Known, rules: RetrainingRules) -> tuple[W
 
 
 def _cool_down(trigger: Trigger, known: Known, rules: RetrainingRules) -> tuple[WhyNot, str] | None:
+    """What a training has not mended, another one a day later will not: an emergency that goes on is no news."""
     assert known.trained_at is not None
+    answered = known.answered.get(trigger.name)
+    again = timedelta() if answered is None else answered + timedelta(days=rules.cool_down_days) - known.now
+    if answered is not None and trigger.asks == "emergency" and again > timedelta():
+        return "cool-down", (
+            f"a training began for that {_days(known.now - answered)} ago, and {rules.cool_down_days:g} days are to "
+            f"pass before another ({_days(again)} left)"
+        )
     days = rules.emergency_cool_down_days if trigger.asks == "emergency" else rules.cool_down_days
     slack = _SLACK if trigger.name == "scheduled" else timedelta()
     left = known.trained_at + timedelta(days=days) - slack - known.now
