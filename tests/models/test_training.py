@@ -39,7 +39,7 @@ def test_the_recorded_figures_are_those_of_the_recorded_scores(workshop: Home) -
     auc = scored.card.evaluation.overall.auc
     assert auc == pytest.approx(roc_auc_score(held["converted"], held["score"]), abs=1e-12)
     _, leads = read_snapshot(workshop.snapshots_uri, workshop.project.lead)
-    rows = rows_of(leads.join(held, left_on="lead_id", right_on="id").sort("lead_id"), scored.card.lead.used)
+    rows = rows_of(leads.join(held, left_on="lead_id", right_on="id").sort("lead_id"), scored.card.lead)
     answered = scored.scorer.score_many(rows)
     assert np.abs(np.array(answered) - held.sort("id")["score"].to_numpy()).max() < 1e-9
 

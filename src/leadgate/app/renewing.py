@@ -62,8 +62,8 @@ def known_at(home: Home, connection: Connection, at: datetime) -> tuple[datetime
 def validated(home: Home, found: Harvest, name: str, at: datetime) -> Validated:
     """The good rows of a harvest, by the checks of an import. Raises BadFileError where too many are bad."""
     schema = home.project.lead
-    # What the log holds: features in use, an outcome that is yes or no already.
-    seen = schema.model_copy(update={"features": schema.used, "converted_when": None})
+    # What the log holds: columns that a score takes, an outcome that is yes or no already.
+    seen = schema.model_copy(update={"features": schema.taken, "converted_when": None})
     table = Table(frame=found.leads, first_row=1, format="log", delimiter=None, encoding=None, digest="")
     judged = validate(seen, table, name, at)
     limit = home.project.imports.quarantine_limit
@@ -191,12 +191,11 @@ def _aucs(home: Home, candidate: "Candidate", rows: pl.DataFrame, champions: "li
 
     schema = home.project.lead
     converted = rows[schema.target].to_numpy().astype(np.bool_)
-    found = {"": auc(converted, predict(candidate.pipeline, frame_of(schema, rows_of(rows, schema.used))))}
+    found = {"": auc(converted, predict(candidate.pipeline, frame_of(schema, rows_of(rows, schema))))}
     for version in champions:
         scored = load(home.registry, version)
-        found[version.version] = auc(
-            converted, np.array(scored.scorer.score_many(rows_of(rows, scored.card.lead.used)))
-        )
+        values = rows_of(rows, scored.card.lead, as_served=True)
+        found[version.version] = auc(converted, np.array(scored.scorer.score_many(values)))
     return found
 
 

@@ -120,7 +120,12 @@ class History(msgspec.Struct, frozen=True):
     """Oldest first."""
 
 
+class _Time(msgspec.Struct):
+    at: datetime
+
+
 _HISTORIES = msgspec.json.Decoder(History)
+_TIMES = msgspec.json.Decoder(_Time)
 _JSON = msgspec.json.Encoder()
 
 
@@ -133,6 +138,16 @@ def history_from_json(text: str) -> tuple[datetime, Events]:
     """The score's time and the events that count for it. Raises ValueError for text that is no history."""
     found = _HISTORIES.decode(text)
     return found.at, Events(found.events)
+
+
+def time_of_history(text: str) -> datetime:
+    """The score's time of a history (UTC). Raises ValueError for text that is no history."""
+    return _TIMES.decode(text).at
+
+
+def events_in_history(text: str) -> int:
+    """How many events a history holds. Raises ValueError for text that is no history."""
+    return len(_HISTORIES.decode(text).events)
 
 
 def _iso(moment: datetime) -> str:

@@ -6,11 +6,14 @@ import polars as pl
 
 from leadgate.leads.schema import FeatureType, LeadSchema
 
-_TYPES: dict[FeatureType, pl.DataType] = {
+TYPES: dict[FeatureType, pl.DataType] = {
     FeatureType.NUMERIC: pl.Float64(),
     FeatureType.CATEGORICAL: pl.String(),
     FeatureType.BOOLEAN: pl.Boolean(),
 }
+
+HISTORY = "leadgate_history"
+"""The column with what a lead had done by the time of its score, where features.py takes events or that time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +41,17 @@ class Merged:
     unchanged: int
 
 
-def columns_of(schema: LeadSchema) -> dict[str, pl.DataType]:
-    """Names and types of a snapshot's columns: id, timestamp, target, then every declared feature."""
+def raw_columns_of(schema: LeadSchema) -> dict[str, pl.DataType]:
+    """Names and types of what a file of leads has: id, timestamp, target, then every declared feature."""
     time = {schema.timestamp: pl.Datetime("us", "UTC")} if schema.timestamp else {}
-    features = {feature.name: _TYPES[feature.type] for feature in schema.features}
+    features = {feature.name: TYPES[feature.type] for feature in schema.features}
     return {schema.id: pl.String(), **time, schema.target: pl.Boolean(), **features}
+
+
+def columns_of(schema: LeadSchema) -> dict[str, pl.DataType]:
+    """Names and types of a snapshot's columns: those of a file, and the history where features.py needs one."""
+    history = {HISTORY: pl.String()} if schema.code and schema.code.takes_history else {}
+    return {**raw_columns_of(schema), **history}
 
 
 def empty_leads(schema: LeadSchema) -> pl.DataFrame:

@@ -10,7 +10,7 @@ import polars as pl
 
 from leadgate.errors import NotFoundError
 from leadgate.leads.digest import content_digest
-from leadgate.leads.frames import Merged, columns_of
+from leadgate.leads.frames import HISTORY, Merged, columns_of
 from leadgate.leads.schema import LeadSchema
 from leadgate.storage import delta
 
@@ -51,10 +51,13 @@ def snapshot_with(uri: str, fact: str, value: str) -> Snapshot | None:
     return next((_snapshot(commit) for commit in found), None)
 
 
-def read_snapshot(uri: str, schema: LeadSchema, version: int | None = None) -> tuple[Snapshot, pl.DataFrame]:
+def read_snapshot(
+    uri: str, schema: LeadSchema, version: int | None = None, *, history: bool = False
+) -> tuple[Snapshot, pl.DataFrame]:
     """A snapshot (the last one without ``version``) and its leads, sorted by id.
 
-    A feature that was declared after the snapshot was made is a column of nulls. Raises NotFoundError.
+    A feature that was declared after the snapshot was made is a column of nulls. With ``history`` the leads' histories
+    are there if they are stored, though the schema needs none: those of other versions may. Raises NotFoundError.
     """
     there = {snapshot.version: snapshot for snapshot in snapshots(uri)}
     if not there:
@@ -62,7 +65,7 @@ def read_snapshot(uri: str, schema: LeadSchema, version: int | None = None) -> t
     if version is not None and version not in there:
         raise NotFoundError(f"There is no snapshot {version}; known: {', '.join(map(str, there))}.")
     snapshot = there[max(there) if version is None else version]
-    return snapshot, _restore(delta.read(uri, snapshot.version), schema)
+    return snapshot, _restore(delta.read(uri, snapshot.version), schema, history=history)
 
 
 def digest_of_stored(uri: str, snapshot: Snapshot, schema: LeadSchema) -> str:
@@ -129,11 +132,13 @@ def _snapshot(commit: delta.Commit) -> Snapshot:
     )
 
 
-def _restore(frame: pl.DataFrame, schema: LeadSchema) -> pl.DataFrame:
-    stored = _stored_names(schema)
+def _restore(frame: pl.DataFrame, schema: LeadSchema, *, history: bool) -> pl.DataFrame:
+    stored, wanted = _stored_names(schema), columns_of(schema)
+    if history and HISTORY in frame.columns:
+        stored, wanted = {**stored, HISTORY: HISTORY}, {**wanted, HISTORY: pl.String()}
     columns: list[Any] = [
         (pl.col(stored[name]) if stored[name] in frame.columns else pl.lit(None)).cast(kind).alias(name)
-        for name, kind in columns_of(schema).items()
+        for name, kind in wanted.items()
     ]
     return frame.select(columns).sort(schema.id)
 

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from leadgate.errors import BadFileError
-from leadgate.leads.frames import Table, columns_of
+from leadgate.leads.frames import Table, raw_columns_of
 from leadgate.leads.schema import Feature, FeatureType, LeadSchema
 from leadgate.leads.values import Parsed, parse_feature, parse_target, parse_time
 from leadgate.records import Fault
@@ -67,7 +67,7 @@ def validate(schema: LeadSchema, table: Table, file: str, now: datetime) -> Vali
     """
     _require_columns(schema, table.frame, file)
     numbered = table.frame.with_row_index(_ROW, offset=table.first_row)
-    parsed = {name: _parse(schema, name, numbered[name]) for name in columns_of(schema)}
+    parsed = {name: _parse(schema, name, numbered[name]) for name in raw_columns_of(schema)}
     typed = pl.DataFrame([numbered[_ROW], *(p.values.alias(name) for name, p in parsed.items())])
     # An empty cell is missing; a cell that cannot be read is a fault of its row, not a missing value.
     _require_values(schema, typed, parsed, file)
@@ -88,7 +88,7 @@ def validate(schema: LeadSchema, table: Table, file: str, now: datetime) -> Vali
 
 
 def _require_columns(schema: LeadSchema, frame: pl.DataFrame, file: str) -> None:
-    for name in columns_of(schema):
+    for name in raw_columns_of(schema):
         if name not in frame.columns:
             near = difflib.get_close_matches(name, frame.columns, n=1, cutoff=0.6)
             hint = f"the nearest is {near[0]!r}" if near else f"it has {', '.join(frame.columns[:8])}"

@@ -1,6 +1,5 @@
 """The labelled leads of a snapshot as a model sees them (quiet)."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,8 +8,9 @@ import numpy.typing as npt
 import polars as pl
 
 from leadgate.errors import RefusedError
+from leadgate.leads.made import made_columns
 from leadgate.leads.project import SplitRules
-from leadgate.leads.schema import Feature, FeatureValue, LeadSchema
+from leadgate.leads.schema import FeatureValue, LeadSchema
 from leadgate.leads.split import hash_holdout, time_holdout
 
 FEWEST_OF_A_CLASS = 20
@@ -23,7 +23,7 @@ class Dataset:
 
     ids: tuple[str, ...]
     rows: tuple[tuple[FeatureValue, ...], ...]
-    """One row a lead, the raw values in the order of ``schema.used``."""
+    """One row a lead, its values in the order of ``schema.used``."""
     converted: npt.NDArray[np.bool_]
     segments: dict[str, tuple[str | None, ...]]
     """By segment, each lead's value."""
@@ -37,20 +37,27 @@ def labelled(leads: pl.DataFrame, schema: LeadSchema) -> pl.DataFrame:
     return leads.filter(pl.col(schema.target).is_not_null()).sort(schema.id)
 
 
-def rows_of(leads: pl.DataFrame, features: Sequence[Feature]) -> tuple[tuple[FeatureValue, ...], ...]:
-    """Raw values by lead, in the order of ``features``; a feature the frame lacks is missing everywhere."""
+def rows_of(
+    leads: pl.DataFrame, schema: LeadSchema, *, as_served: bool = False
+) -> tuple[tuple[FeatureValue, ...], ...]:
+    """The values of each lead, in the order of ``schema.used``: raw columns, then what the schema's own code makes.
+
+    A column the frame lacks is missing everywhere. Raises RefusedError when the code fails for a lead (``as_served``:
+    the value is missing) and when leads have no history that it needs.
+    """
+    made = made_columns(leads, schema, as_served=as_served)
     columns = [
-        leads[feature.name] if feature.name in leads.columns else pl.Series([None] * leads.height)
-        for feature in features
+        made[name] if name in made else leads[name].to_list() if name in leads.columns else [None] * leads.height
+        for name in (feature.name for feature in schema.used)
     ]
-    return tuple(zip(*(column.to_list() for column in columns), strict=True))
+    return tuple(zip(*columns, strict=True))
 
 
 def dataset_of(leads: pl.DataFrame, schema: LeadSchema) -> Dataset:
     """Labelled leads as a dataset."""
     return Dataset(
         ids=tuple(leads[schema.id]),
-        rows=rows_of(leads, schema.used),
+        rows=rows_of(leads, schema),
         converted=leads[schema.target].to_numpy().astype(np.bool_),
         segments={name: tuple(leads[name].cast(pl.String)) for name in schema.segments},
     )
@@ -95,9 +102,15 @@ def require_learnable(training: pl.DataFrame, holdout: pl.DataFrame, schema: Lea
                 f"The {name} part has {converted:,} converted of {part.height:,} leads; at least "
                 f"{FEWEST_OF_A_CLASS} of each kind are needed. Import more labelled leads."
             )
-    for feature in schema.used:
-        if training[feature.name].null_count() == training.height:
+
+
+def require_values(learnt: Dataset, schema: LeadSchema) -> None:
+    """Raise RefusedError, with what to do, for a feature that no lead to train on has a value of."""
+    made = {feature.name for feature in schema.made_features}
+    for feature, values in zip(schema.used, zip(*learnt.rows, strict=True), strict=True):
+        if all(value is None for value in values):
+            mend, where = ("mend it in features.py", "made") if feature.name in made else ("import it", "features")
             raise RefusedError(
-                f"Feature {feature.name!r} has no value in any training lead; import it, "
-                f"or set `use: false` on lead.features.{feature.name}."
+                f"Feature {feature.name!r} has no value in any training lead; {mend}, "
+                f"or set `use: false` on lead.{where}.{feature.name}."
             )

@@ -7,7 +7,8 @@ from typing import Literal
 
 import polars as pl
 
-from leadgate.leads.project import ModelRules
+from leadgate.leads.made import with_made
+from leadgate.leads.project import ModelRules, Project
 from leadgate.leads.retraining_rules import RenewalGates
 from leadgate.leads.schema import LeadSchema
 from leadgate.leads.split import time_holdout
@@ -246,4 +247,5 @@ def _fewest(leads: pl.DataFrame, schema: LeadSchema) -> int:
 
 
 def _empty(leads: pl.DataFrame, schema: LeadSchema) -> bool:
-    return any(leads[f.name].null_count() == leads.height for f in schema.used)
+    columns = with_made(leads, schema)
+    return any(columns[f.name].null_count() == leads.height for f in schema.used)

@@ -16,6 +16,7 @@ from leadgate.compiled.compiler import CannotCompileError, compile_pipeline
 from leadgate.compiled.program import Program, digest
 from leadgate.compiled.proof import Proof, edge_rows, prove
 from leadgate.leads.baselines import Baseline, baseline_to_bytes
+from leadgate.leads.made import without_history
 from leadgate.leads.project import Project
 from leadgate.leads.schema import FeatureValue, LeadSchema
 from leadgate.leads.snapshots import Snapshot, read_snapshot
@@ -26,6 +27,7 @@ from leadgate.models.dataset import (
     dataset_of,
     labelled,
     require_learnable,
+    require_values,
     rows_of,
     split,
 )
@@ -65,7 +67,7 @@ class Trained:
     against: str | None
     """The champion's version that it was compared with; None for a first version."""
     comparison: Comparison | None
-    """On the same hold-out leads; None without a champion."""
+    """On the same hold-out leads; None without a champion, and where its features.py needs what they do not have."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -200,11 +202,14 @@ def learn(
     Raises RefusedError when nothing can be learnt from the snapshot, NotFoundError when there is none.
     """
     step("reading the snapshot")
-    snapshot, leads = read_snapshot(uri, project.lead, snapshot_version)
+    snapshot, leads = read_snapshot(uri, project.lead, snapshot_version, history=True)
     training, holdout = split(labelled(leads, project.lead), project.lead, project.split)
     training = created_since(training, project.lead, since)
     require_learnable(training, holdout, project.lead)
+    if project.lead.code:
+        step("making features")
     learnt, held = dataset_of(training, project.lead), dataset_of(holdout, project.lead)
+    require_values(learnt, project.lead)
     step(f"fitting {project.model.kind} on {len(learnt):,} leads")
     fitted = fit(project, learnt, held)
     step(f"evaluating on {len(held):,} held-out leads")
@@ -298,11 +303,16 @@ def _card(
     )
 
 
-def compare_with(registry: Registry, champion: Version, candidate: Candidate, leads: pl.DataFrame) -> Comparison:
-    """The champion and a candidate on the same labelled leads, rows of a snapshot, in their order."""
+def compare_with(registry: Registry, champion: Version, candidate: Candidate, leads: pl.DataFrame) -> Comparison | None:
+    """The champion and a candidate on the same labelled leads, rows of a snapshot, each by its own features.py.
+
+    None where the champion's needs a history that leads do not have: without it its scores would be others.
+    """
     present, schema = load(registry, champion), candidate.card.lead
-    theirs = np.array(present.scorer.score_many(rows_of(leads, present.card.lead.used)))
-    ours = predict(candidate.pipeline, frame_of(schema, rows_of(leads, schema.used)))
+    if without_history(leads, present.card.lead):
+        return None
+    theirs = np.array(present.scorer.score_many(rows_of(leads, present.card.lead, as_served=True)))
+    ours = predict(candidate.pipeline, frame_of(schema, rows_of(leads, schema)))
     converted = leads[schema.target].to_numpy().astype(np.bool_)
     return compare(converted, theirs, ours, candidate.card.thresholds.decision)
 

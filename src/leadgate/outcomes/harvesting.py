@@ -32,7 +32,7 @@ class Harvest:
     """What can be learnt from, and where the other leads are."""
 
     leads: pl.DataFrame
-    """One row a lead: id, timestamp (of its first score), target and the features in use, as the model saw them."""
+    """One row a lead: id, timestamp (of its first score), target and the columns that a score takes, as they were then."""
     scored: int
     """Leads that were scored long enough ago."""
     silent: int
@@ -104,7 +104,7 @@ def _typed(leads: pl.DataFrame, schema: LeadSchema) -> pl.DataFrame:
             leads["converted"].alias(schema.target),
             *(
                 pl.Series(f.name, [_value(row.get(f.name), f.type) for row in values], dtype=_TYPES[f.type])
-                for f in schema.used
+                for f in schema.taken
             ),
         ]
     )
