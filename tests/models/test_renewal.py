@@ -40,7 +40,7 @@ def compared(gain: float) -> Comparison:
 
 def locked(candidate: float = 0.88, best: float = 0.88, relabelled: int = 0) -> Locked:
     """A thousand leads whose outcomes were locked."""
-    return Locked(leads=1_000, candidate=candidate, best=best, best_version="4", relabelled=relabelled)
+    return Locked(leads=1_000, candidate=candidate, best=best, best_version="4", labels=1_000, relabelled=relabelled)
 
 
 @pytest.mark.parametrize(

@@ -78,12 +78,34 @@ def test_a_lead_whose_outcome_may_still_come_is_not_lost() -> None:
 
 
 def test_silence_during_an_outage_is_not_a_loss() -> None:
-    """Leads whose window overlaps it are withheld, unless their outcome came all the same."""
+    """Leads whose window overlaps it are withheld, also those whose outcome came.
+
+    Else only losses would be missing. Where silence is no loss, an outage takes both alike and nothing is withheld.
+    """
     leads = scored(("before", 0, {}), ("during", 20, {}), ("heard", 21, {}), ("after", 60, {}))
-    outage = (BEGAN + 35 * DAY, BEGAN + 50 * DAY)
-    found = harvest(leads, told(("heard", False, 30)), SCHEMA, LOST, BEGAN + 100 * DAY, outages=[outage])
-    assert labels(found) == {"before": False, "heard": False, "after": False}
-    assert found.withheld == 1
+    outage, heard = (BEGAN + 35 * DAY, BEGAN + 50 * DAY), told(("heard", True, 30))
+    found = harvest(leads, heard, SCHEMA, LOST, BEGAN + 100 * DAY, outages=[outage])
+    assert labels(found) == {"before": False, "after": False}
+    assert (found.withheld, found.unheard) == (2, frozenset(("before", "after")))
+    found = harvest(leads, heard, SCHEMA, UNKNOWN, BEGAN + 100 * DAY, outages=[outage])
+    assert (labels(found), found.withheld, found.unheard) == ({"heard": True}, 0, frozenset())
+
+
+def test_an_outage_does_not_make_leads_convert_more_often() -> None:
+    """A tenth of a year's leads convert; a week without deliveries leaves that share as it is, to chance."""
+    rng = np.random.default_rng(8)
+    leads = scored(*((f"L{i}", day, {}) for i, day in enumerate(rng.uniform(0, 360, 6_000))))
+    begin, end = BEGAN + 200 * DAY, BEGAN + 207 * DAY
+    won = [
+        (lead, True, (at - BEGAN) / DAY + 10)
+        for lead, at in leads.filter(pl.Series(rng.random(6_000) < 0.1)).select("lead_id", "scored_at").iter_rows()
+        if not begin <= at + 10 * DAY < end
+    ]
+    found = harvest(leads, told(*won), SCHEMA, LOST, BEGAN + 500 * DAY, outages=[(begin, end)])
+    assert found.withheld > 300
+    for since in (0, 170):  # all of them, and the two months around it
+        part = found.leads.filter(pl.col("created").is_between(BEGAN + since * DAY, BEGAN + 230 * DAY))
+        assert abs(float(part["won"].mean()) - 0.1) < 0.03  # type: ignore[arg-type]
 
 
 def test_what_the_model_saw_is_what_is_learnt() -> None:

@@ -1,6 +1,7 @@
 """What a retraining learns from, and how its version does: the two halves that ``app/retraining.py`` puts together."""
 
 import io
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
     from leadgate.models.renewal import Choice, Gate, Locked
     from leadgate.models.training import Candidate
 
-_LOOK_BACK = timedelta(days=400)
-"""For outages of the CRM."""
-_CHAMPIONS = 5
-"""So many of the last champions stand for the best so far."""
+_LOOK_BACK = timedelta(days=36_500)
+"""For outages of the CRM: leads that were withheld for one are not lost when it is long ago."""
+_CHAMPIONS = 20
+"""So many of the last champions stand for the best so far: some three years of rollouts."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -89,15 +90,22 @@ def record_of(judged: Validated, name: str, at: datetime) -> ImportRecord:
     )
 
 
-def merged(home: Home, leads: pl.DataFrame) -> Merged:
-    """The last snapshot with these leads laid over it."""
-    project, uri = home.project, home.snapshots_uri
-    there = read_snapshot(uri, project.lead)[1] if snapshots(uri) else empty_leads(project.lead)
-    return merge(there, as_snapshot(there, leads, project.lead), project.lead.id)
+def merged(home: Home, leads: pl.DataFrame, unheard: Collection[str]) -> Merged:
+    """The last snapshot with these leads laid over it, but for those of whom it knows more.
+
+    A lead that was imported as converted, and scored later, is not lost because the CRM does not tell of it again.
+    """
+    schema, uri = home.project.lead, home.snapshots_uri
+    there = read_snapshot(uri, schema)[1] if snapshots(uri) else empty_leads(schema)
+    known = there.filter(pl.col(schema.target).is_not_null())[schema.id]
+    kept = leads.filter(~(pl.col(schema.id).is_in(list(unheard)) & pl.col(schema.id).is_in(known.to_list())))
+    return merge(there, as_snapshot(there, kept, schema), schema.id)
 
 
-def snapshot_of(home: Home, leads: pl.DataFrame, facts: dict[str, str]) -> tuple[Snapshot, bool]:
-    """The snapshot with these leads in it, and whether it is a new one.
+def snapshot_of(
+    home: Home, leads: pl.DataFrame, facts: dict[str, str], unheard: Collection[str]
+) -> tuple[Snapshot, bool]:
+    """The snapshot with these leads in it, and whether it is a new one; ``unheard`` as in a harvest.
 
     Done again it is the same one: by the facts of its commit, or since there is nothing to add.
     """
@@ -107,7 +115,7 @@ def snapshot_of(home: Home, leads: pl.DataFrame, facts: dict[str, str]) -> tuple
         made = snapshot_with(uri, "retraining", facts["retraining"])
         if made is not None:
             return made, True
-        both = merged(home, leads)
+        both = merged(home, leads, unheard)
         if both.new.is_empty() and not both.changed and snapshots(uri):
             return snapshots(uri)[-1], False
         return commit_snapshot(uri, both, home.project.lead, facts), True
@@ -126,9 +134,11 @@ def judged(home: Home, snapshot: int, *, at: datetime, author: str) -> Judged:
     champion = home.registry.champion()
     if champion is None:
         raise RefusedError("There is no champion yet; `leadgate train` makes the first version.")
-    _, leads = read_snapshot(home.snapshots_uri, project.lead, snapshot)
-    training, _ = split(labelled(leads, project.lead), project.lead, project.split)
-    choice = choose(training, project.lead, project.model, window_days=rules.window_days, now=at)
+    _, leads = read_snapshot(home.snapshots_uri, project.lead, snapshot, history=True)
+    known = labelled(leads, project.lead)
+    training, _ = split(known, project.lead, project.split)
+    latest = _latest(known, project.lead.timestamp, at)
+    choice = choose(training, project.lead, project.model, window_days=rules.window_days, now=latest)
     candidate = make_candidate(
         home.snapshots_uri,
         project,
@@ -138,7 +148,7 @@ def judged(home: Home, snapshot: int, *, at: datetime, author: str) -> Judged:
         now=at,
         since=choice.since,
     )
-    recent = comparable(candidate.holdout, project.lead, since=at - timedelta(days=rules.compare_days))
+    recent = comparable(candidate.holdout, project.lead, since=latest - timedelta(days=rules.compare_days))
     auc = candidate.card.evaluation.overall.auc
     assert auc is not None  # a hold-out of one kind is refused before
     gates = judge(
@@ -152,16 +162,26 @@ def judged(home: Home, snapshot: int, *, at: datetime, author: str) -> Judged:
     return Judged(candidate=candidate, choice=choice, gates=gates, champion=champion)
 
 
+def _latest(leads: pl.DataFrame, timestamp: str | None, at: datetime) -> datetime:
+    """From when spans of leads are counted back: the last one whose outcome is known, for younger ones cannot be."""
+    last = None if timestamp is None else leads[timestamp].max()
+    return min(at, last) if isinstance(last, datetime) else at
+
+
 def _locked(home: Home, candidate: "Candidate", champion: "Version", leads: pl.DataFrame) -> "Locked | None":
-    """The champion's hold-out with the outcomes that its registration recorded; None where it cannot be read."""
+    """How versions do on the champion's hold-out with the outcomes that its registration recorded.
+
+    None where it cannot be read, or one of the champions cannot: the best one may be it.
+    """
     from leadgate.models.dataset import FEWEST_OF_A_CLASS  # noqa: PLC0415
+    from leadgate.models.registry import HOLDOUT  # noqa: PLC0415
     from leadgate.models.renewal import Locked, relabelled  # noqa: PLC0415
 
     schema = home.project.lead
     try:
-        recorded = pl.read_parquet(io.BytesIO(home.registry.holdout(champion))).select("id", "converted")
+        recorded = pl.read_parquet(io.BytesIO(home.registry.file(champion, HOLDOUT))).select("id", "converted")
         version = home.registry.card(champion).snapshot_version
-        _, then = read_snapshot(home.snapshots_uri, schema, version)
+        _, then = read_snapshot(home.snapshots_uri, schema, version, history=True)
     except (LeadgateError, OSError, pl.exceptions.PolarsError):
         return None
     rows = then.drop(schema.target).join(recorded.rename({"id": schema.id, "converted": schema.target}), on=schema.id)
@@ -169,13 +189,17 @@ def _locked(home: Home, candidate: "Candidate", champion: "Version", leads: pl.D
     won = int(unseen[schema.target].sum())
     if min(won, unseen.height - won) < FEWEST_OF_A_CLASS:
         return None
-    aucs = _aucs(home, candidate, unseen, _champions(home, champion))
+    try:
+        aucs = _aucs(home, candidate, unseen, _champions(home, champion))
+    except (LeadgateError, OSError):
+        return None
     best = max((v for v in aucs if v != ""), key=aucs.__getitem__)
     return Locked(
         leads=unseen.height,
         candidate=aucs[""],
         best=aucs[best],
         best_version=best,
+        labels=recorded.height,
         relabelled=relabelled(recorded, leads, schema),
     )
 

@@ -15,7 +15,7 @@ from leadgate.app.wire import Home
 from leadgate.errors import BadFileError, NotFoundError, RefusedError
 from leadgate.storage.postgres.audit import append_entry, latest_entries
 from leadgate.storage.postgres.connection import Connection
-from leadgate.storage.postgres.imports import record_import
+from leadgate.storage.postgres.imports import record_import, serialise_imports
 from leadgate.storage.postgres.retrainings import (
     DoneStep,
     NewRetraining,
@@ -36,6 +36,13 @@ if TYPE_CHECKING:
 Pause = Callable[[str], None]
 """Is told of each moment at which a process may die: after an effect, and after it was written down."""
 
+LONGEST_REASON = 1_000
+"""Characters: it stands in messages, tables and the audit log."""
+_NO_CHAMPION = "There is no champion yet; `leadgate train` makes the first version."
+_JUDGED_OTHERWISE = (
+    "since it was judged the champion, leadgate.yaml or the packages have become others, so what its gates said does "
+    "not hold of what would be registered now; `leadgate retrain` begins another run"
+)
 STEPS = ("collected", "validated", "snapshot", "judged", "registered", "rollout")
 
 
@@ -65,9 +72,29 @@ def retrain_if_due(home: Home) -> str:
 
 
 def retrain(home: Home, *, reason: str, by: str, pause: Pause = lambda _: None) -> str:
-    """What a person asks for: go on with a run that did not end, else train now, whatever the triggers say."""
-    run = unfinished(home) or begin(home, trigger=BY_HAND, reason=reason, by=by, emergency=False)
+    """What a person asks for: go on with a run that did not end, else train now, whatever the triggers say.
+
+    Raises RefusedError where there is no champion yet, and without a reason.
+    """
+    run = unfinished(home)
+    if run is None:
+        if home.registry.champion() is None:
+            raise RefusedError(_NO_CHAMPION)
+        run = begin(home, trigger=BY_HAND, reason=reason_of(reason), by=by, emergency=False)
     return carry_on(home, run, pause=pause)
+
+
+def reason_of(text: str) -> str:
+    """A reason as it is kept. Raises RefusedError for none, and for one that is too long."""
+    reason = text.strip()
+    if not reason:
+        raise RefusedError("The reason is empty; say why with --reason TEXT, for it is kept with the run.")
+    if len(reason) > LONGEST_REASON:
+        raise RefusedError(
+            f"The reason has {len(reason):,} characters and may have {LONGEST_REASON:,}; say it in short, and where to "
+            "read the rest."
+        )
+    return reason
 
 
 def begin(home: Home, *, trigger: str, reason: str, by: str, emergency: bool) -> Retraining:
@@ -93,12 +120,14 @@ def unfinished(home: Home) -> Retraining | None:
 
 
 def abandon(home: Home, *, reason: str, by: str) -> str:
-    """End a run that cannot be gone on with. Raises NotFoundError where there is none."""
+    """End a run that cannot be gone on with; its caller holds the job. Raises NotFoundError where there is none."""
     run = unfinished(home)
     if run is None:
         raise NotFoundError("No retraining is under way, so there is nothing to abandon.")
-    sentence = f"abandoned by {by}: {reason}"
-    _end(home, run, _Ended(result="stopped", sentence=sentence))
+    version = _registered(home, run)
+    left = "" if version is None else f"; version {version.version} is registered and waits for a person"
+    sentence = f"abandoned by {by}: {reason_of(reason)}{left}"
+    _end(home, run, _without(sentence, version), by=by)
     return f"retraining {run.retraining_id} {sentence}"
 
 
@@ -112,8 +141,10 @@ def carry_on(home: Home, run: Retraining, *, pause: Pause = lambda _: None) -> s
     try:
         ended = _go(home, run, pause)
     except (RefusedError, BadFileError, NotFoundError) as error:
-        ended = _Ended(result="stopped", sentence=str(error))
-    _end(home, run, ended)
+        version = _registered(home, run)
+        left = "" if version is None else f"version {version.version} is registered and waits for a person: "
+        ended = _without(f"{left}{error}", version)
+    _end(home, run, ended, by=run.started_by)
     pause("ended")
     return f"retraining {run.retraining_id} ({run.trigger}), {ended.result}: {ended.sentence}"
 
@@ -131,8 +162,7 @@ def _go(home: Home, run: Retraining, pause: Pause) -> _Ended:
             stopped = _judge(home, run, judged, done, pause)
             if stopped is not None:
                 return stopped
-            facts = {"retraining": _mark_of(run), "retraining_reason": run.reason[:400]}
-            version = home.registry.register(judged.candidate.card, judged.candidate.files, facts)
+            version = _register(home, run, judged)
             pause("version made")
         _name(home, run, version, pause)
         done = _done(home, run)
@@ -144,7 +174,8 @@ def _take_in(home: Home, run: Retraining, done: Mapping[str, DoneStep], pause: P
     name = f"retraining {run.retraining_id}"
     with home.connection() as connection:
         found = renewing.collect(home, connection, run.started_at)
-    counts = {k: v for k, v in vars(found).items() if k != "leads"} | {"labelled": found.leads.height}
+    counts = {k: v for k, v in vars(found).items() if k not in ("leads", "unheard")}
+    counts |= {"labelled": found.leads.height, "lost_in_silence": len(found.unheard)}
     if "collected" not in done:
         _mark(home, run, "collected", counts)
         pause("collected")
@@ -162,7 +193,7 @@ def _take_in(home: Home, run: Retraining, done: Mapping[str, DoneStep], pause: P
             pause("validated")
     done = _done(home, run)
     facts["import_id"] = str(done["validated"].details["import_id"]) if "validated" in done else ""
-    snapshot, new = renewing.snapshot_of(home, leads, facts)
+    snapshot, new = renewing.snapshot_of(home, leads, facts, found.unheard)
     pause("snapshot made")
     told = {"version": snapshot.version, "digest": snapshot.digest, "labelled": snapshot.labelled, "new": new}
     _mark(
@@ -178,16 +209,32 @@ def _judge(home: Home, run: Retraining, judged: "Judged", done: Mapping[str, Don
     fate, gate = fate_of(judged.gates)
     why = None if gate is None else f"{gate.name}: {gate.sentence}"
     digest = judged.candidate.card.model_digest
+    seen = {"fate": fate, "model_digest": digest, "champion": judged.champion.version}
+    if "judged" in done and any(done["judged"].details[key] != value for key, value in seen.items()):
+        return _Ended(result="stopped", sentence=_JUDGED_OTHERWISE)
     if "judged" not in done:
-        told = {"fate": fate, "why": why, "model_digest": digest, "champion": judged.champion.version}
+        told = {**seen, "why": why}
         gates = [asdict(found) for found in judged.gates]
-        _mark(home, run, "judged", told | {"gates": gates, "trained_on": judged.choice.sentence, "searched": judged.candidate.card.searched})
+        _mark(
+            home,
+            run,
+            "judged",
+            told | {"gates": gates, "trained_on": judged.choice.sentence, "searched": judged.candidate.card.searched},
+        )
         pause("judged")
     twin = next((v for v in home.registry.versions() if v.tags.get("model_digest") == digest), None)
     if twin is not None:
         same = f"it is the same model as version {twin.version}, bit for bit: there was nothing new to learn"
         return _Ended(result="stopped", sentence=same, severity="green")
     return _Ended(result="stopped", sentence=f"nothing was registered, gate {why}") if fate == "stopped" else None
+
+
+def _register(home: Home, run: Retraining, judged: "Judged") -> "Version":
+    """Register the version, once: who lost the job's lock with the database may be at it at the same time."""
+    facts = {"retraining": _mark_of(run), "retraining_reason": run.reason[:400]}
+    with home.connection() as connection:
+        serialise_imports(connection)  # it keeps a vacuum from the snapshot, too
+        return _registered(home, run) or home.registry.register(judged.candidate.card, judged.candidate.files, facts)
 
 
 def _name(home: Home, run: Retraining, version: "Version", pause: Pause) -> None:
@@ -251,7 +298,14 @@ def _rollout(home: Home, run: Retraining, version: str, pause: Pause) -> tuple[i
     return history.rollout.rollout_id, f"rollout {history.rollout.rollout_id} is in the shadow"
 
 
-def _end(home: Home, run: Retraining, ended: _Ended) -> None:
+def _without(sentence: str, version: "Version | None") -> _Ended:
+    """How a run ends that came to no rollout, with the version that it has registered all the same."""
+    if version is None:
+        return _Ended(result="stopped", sentence=sentence)
+    return _Ended(result="registered", sentence=sentence, version=version.version)
+
+
+def _end(home: Home, run: Retraining, ended: _Ended, *, by: str) -> None:
     with home.connection() as connection:
         if not end_retraining(
             connection,
@@ -277,7 +331,7 @@ def _end(home: Home, run: Retraining, ended: _Ended) -> None:
             },
         )
         told = {"result": ended.result, "sentence": ended.sentence, "version": ended.version}
-        _audit(home, connection, run.retraining_id, run.started_by, "end", told)
+        _audit(home, connection, run.retraining_id, by, "end", told)
 
 
 def _done(home: Home, run: Retraining) -> dict[str, DoneStep]:

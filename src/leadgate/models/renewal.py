@@ -47,8 +47,10 @@ class Locked:
     best: float
     """AUC of the best of the champions so far."""
     best_version: str
+    labels: int
+    """Outcomes that were recorded with the champion; more than ``leads`` where the new version learnt some of them."""
     relabelled: int
-    """Of these leads, those whose outcome is another one now."""
+    """Of these outcomes, those that are others now."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,15 +142,15 @@ def _locked_labels(locked: Locked | None, limit: float | None) -> Gate | None:
         return None
     if locked is None:
         return _unjudged("locked outcomes", "stopped", limit)
-    share = locked.relabelled / locked.leads
+    share = locked.relabelled / locked.labels
     return Gate(
         name="locked outcomes",
         passed=share <= limit,
         fails_to="stopped",
         value=share,
         threshold=limit,
-        sentence=f"{locked.relabelled:,} of {locked.leads:,} outcomes that were locked with the champion ({share:.1%}) "
-        f"are others now; {limit:.1%} may be",
+        sentence=f"{locked.relabelled:,} of {locked.labels:,} outcomes that were locked with the champion "
+        f"({share:.1%}) are others now; {limit:.1%} may be",
     )
 
 
@@ -223,7 +225,8 @@ def _unjudged(name: str, fails_to: Fate, threshold: float) -> Gate:
         fails_to=fails_to,
         value=None,
         threshold=threshold,
-        sentence="the leads that the champion was judged by cannot be read any more, so a person has to compare",
+        sentence="the leads that the champion was judged by, or a champion's files, cannot be read any more, so a "
+        "person has to compare",
     )
 
 

@@ -38,9 +38,12 @@ class Harvest:
     silent: int
     """Without an outcome, and left out for it."""
     withheld: int
-    """Without an outcome while the CRM sent none: they are not lost, they are not known."""
+    """Whose window overlaps an outage, where silence means lost. Those without an outcome are not known; those with one
+    are left out, too, for alone they would be a year in which everybody converts."""
     decided_before: int
     """Their outcome came before the score."""
+    unheard: frozenset[str]
+    """Of ``leads``, those that count as lost because nothing was heard of them."""
 
 
 def known_until(
@@ -74,23 +77,23 @@ def harvest(
 
     ``scored`` has lead_id, scored_at, model_version, predicted_score and features (a JSON object of raw values);
     ``outcomes`` as ``match`` takes them. Only leads whose window has passed by ``known`` count, and one without an
-    outcome counts as lost only by ``silence_means``, and never where its window overlaps an outage.
+    outcome counts as lost only by ``silence_means``. Where it does, no lead counts whose window overlaps an outage.
     """
     frame = scored.with_columns(segment=pl.lit(None, dtype=pl.String))
     matched = match(frame, outcomes, rules, known)
-    told = matched.leads["lead_id"].is_in(outcomes["lead_id"].to_list())
-    window = timedelta(days=rules.window_days)
-    unheard = pl.Series([False] * matched.leads.height, dtype=pl.Boolean)
-    for begin, end in outages:
-        at = matched.leads["scored_at"]
-        unheard = unheard | ((at < end) & (at + window > begin))
-    kept = matched.leads.filter(told | ~unheard)
+    kept = matched.leads
+    if rules.silence_means == "not_converted":
+        window = timedelta(days=rules.window_days)
+        for begin, end in outages:
+            kept = kept.filter((pl.col("scored_at") >= end) | (pl.col("scored_at") + window <= begin))
+    told = set(outcomes["lead_id"])
     return Harvest(
         leads=_typed(kept, schema),
         scored=matched.scored - matched.immature,
         silent=matched.silent if rules.silence_means == "unknown" else 0,
         withheld=matched.leads.height - kept.height,
         decided_before=matched.decided_before,
+        unheard=frozenset(kept["lead_id"]) - told,
     )
 
 

@@ -1,23 +1,29 @@
 """leadgate retrain: the whole way from outcomes to a version in the shadow, by hand."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from leadgate.app.cli.options import HERE, AsJson, ProjectDir
-from leadgate.app.cli.output import console, print_json, print_table
+from leadgate.app.cli.output import console, errors, print_json, print_table
 from leadgate.app.wire import open_home
+from leadgate.errors import NotFoundError
 
 if TYPE_CHECKING:
     from leadgate.app.wire import Home
 
-Reason = Annotated[str, typer.Option(help="Why; it stands on the run, its version and in the audit log.")]
+BY_HAND = "asked for by hand"
+Reason = Annotated[
+    str | None,
+    typer.Option(help="Why; it stands on the run, its version and in the audit log.", show_default=BY_HAND),
+]
 
 
 def retrain(
     project: ProjectDir = HERE,
-    reason: Reason = "asked for by hand",
+    reason: Reason = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would learn from; change nothing.")] = False,
     abandon: Annotated[
         bool, typer.Option("--abandon", help="End a run that cannot be gone on with, for the reason given.")
@@ -28,18 +34,17 @@ def retrain(
 
     Outcomes become labelled leads and a snapshot; the new version is held against the champion and the gates of
     leadgate.yaml's section retraining; one that passes is registered as challenger and goes into the shadow. Ends with
-    1 where it failed and can be gone on with, with 2 where somebody trains already.
+    1 where it failed and can be gone on with, with 2 where somebody trains already, or nothing can be trained.
     """
     home = open_home(project)
     if dry_run:
         _print_plan(home, as_json=as_json)
         return
     if abandon:
-        from leadgate.app import retraining  # noqa: PLC0415
-
-        console.print(retraining.abandon(home, reason=reason, by=home.author), markup=False, soft_wrap=True)
+        said = _abandon(home, reason or "")
+        print_json({"said": said}) if as_json else console.print(said, markup=False, soft_wrap=True)
         return
-    told = _run(home, reason)
+    told = _run(home, BY_HAND if reason is None else reason)
     if as_json:
         print_json(told)
         return
@@ -52,25 +57,45 @@ def retrain(
 
 
 def _run(home: "Home", reason: str) -> dict[str, Any]:
-    """Under the lock of the worker's job, and written down as one of its runs."""
+    """The whole way; gives the run with its steps."""
     from leadgate.app import retraining  # noqa: PLC0415
-    from leadgate.app.jobs import find_job, run_job  # noqa: PLC0415
     from leadgate.storage.postgres.retrainings import retrainings_of, steps_of  # noqa: PLC0415
 
-    job = replace(find_job("retraining"), chore=lambda home: retraining.retrain(home, reason=reason, by=home.author))
-    run = run_job(home, job, home.author)
-    if run.result != "ok":
-        console.print(
-            f"retraining {run.result}: {run.sentence} `leadgate retrain` goes on with it.",
+    reason, waiting = retraining.reason_of(reason), retraining.unfinished(home)
+    if waiting is not None:
+        errors.print(
+            f"Retraining {waiting.retraining_id} did not end ({waiting.reason}); it is gone on with, and no new one "
+            "begins.",
             markup=False,
             soft_wrap=True,
         )
-        raise typer.Exit(2 if run.result == "refused" else 1)
+    _as_job(home, lambda home: retraining.retrain(home, reason=reason, by=home.author))
     with home.connection() as connection:
         last = retrainings_of(connection, home.project.name, most=1)[0]
         done = steps_of(connection, last.retraining_id)
     steps = [vars(done[name]) for name in retraining.STEPS if name in done]
     return {**vars(last), "steps": steps}
+
+
+def _abandon(home: "Home", reason: str) -> str:
+    from leadgate.app import retraining  # noqa: PLC0415
+
+    retraining.reason_of(reason)
+    if retraining.unfinished(home) is None:
+        raise NotFoundError("No retraining is under way, so there is nothing to abandon.")
+    return _as_job(home, lambda home: retraining.abandon(home, reason=reason, by=home.author))
+
+
+def _as_job(home: "Home", chore: Callable[["Home"], str]) -> str:
+    """Under the lock of the worker's job, and written down as one of its runs; gives what it said."""
+    from leadgate.app.jobs import find_job, run_job  # noqa: PLC0415
+
+    run = run_job(home, replace(find_job("retraining"), chore=chore), home.author)
+    if run.result == "ok":
+        return str(run.sentence)
+    more = "" if run.result == "refused" else " `leadgate retrain` goes on with it."
+    errors.print(f"leadgate: {run.sentence}{more}", markup=False, soft_wrap=True)
+    raise typer.Exit(2 if run.result == "refused" else 1)
 
 
 def _print_plan(home: "Home", *, as_json: bool) -> None:
@@ -83,11 +108,12 @@ def _print_plan(home: "Home", *, as_json: bool) -> None:
     with home.connection() as connection:
         found = renewing.collect(home, connection, now)
     good = renewing.validated(home, found, "the scored leads", now) if found.leads.height else None
-    both = renewing.merged(home, good.leads if good else found.leads)
+    both = renewing.merged(home, good.leads if good else found.leads, found.unheard)
     waiting, decision = unfinished(home), decide_now(home)
     told = {
         "scored_long_enough_ago": found.scored,
         "labelled": found.leads.height,
+        "lost_in_silence": len(found.unheard),
         "left_out_without_outcome": found.silent,
         "withheld_for_an_outage": found.withheld,
         "left_out_decided_before_the_score": found.decided_before,
