@@ -126,7 +126,9 @@ def test_an_emergency_waits_a_day_and_all_else_a_week() -> None:
 def test_an_emergency_that_a_training_did_not_mend_is_no_new_one_the_day_after() -> None:
     """It comes again after a week; another cause comes at once, and neither takes the other's turn."""
     lately = known(
-        trained_at=NOW - timedelta(days=2), answered={"drift": NOW - timedelta(days=2)}, findings=drifted(*["red"] * 3)
+        trained_at=NOW - timedelta(days=2),
+        answered={"drift": NOW - timedelta(days=2)},
+        findings=drifted("red", "red", "red"),
     )
     decision = decide(lately, RULES)
     assert (decision.act, decision.why_not) == ("wait", "cool-down")
