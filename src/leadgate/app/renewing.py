@@ -11,7 +11,8 @@ import uuid_utils.compat as uuids
 
 from leadgate.app.wire import Home
 from leadgate.errors import BadFileError, LeadgateError, NotFoundError, RefusedError
-from leadgate.leads.frames import Merged, Table, as_snapshot, empty_leads, merge
+from leadgate.leads.frames import HISTORY, Merged, Table, as_snapshot, columns_of, empty_leads, merge
+from leadgate.leads.histories import attach_histories
 from leadgate.leads.importing import describe_fault
 from leadgate.leads.snapshots import Snapshot, commit_snapshot, read_snapshot, snapshot_with, snapshots
 from leadgate.leads.validation import Validated, validate
@@ -99,6 +100,9 @@ def merged(home: Home, leads: pl.DataFrame, unheard: Collection[str]) -> Merged:
     there = read_snapshot(uri, schema)[1] if snapshots(uri) else empty_leads(schema)
     known = there.filter(pl.col(schema.target).is_not_null())[schema.id]
     kept = leads.filter(~(pl.col(schema.id).is_in(list(unheard)) & pl.col(schema.id).is_in(known.to_list())))
+    if HISTORY in columns_of(schema):  # of the score, which is the time that these leads have
+        with home.connection() as connection:
+            kept = attach_histories(connection, kept, schema)
     return merge(there, as_snapshot(there, kept, schema), schema.id)
 
 

@@ -11,7 +11,8 @@ import polars as pl
 from leadgate.app.checking import over, require_baselines
 from leadgate.app.wire import Home
 from leadgate.errors import RefusedError
-from leadgate.leads.frames import columns_of
+from leadgate.leads.frames import TYPES
+from leadgate.leads.made import with_made
 from leadgate.leads.schema import FeatureType, FeatureValue, LeadSchema
 from leadgate.leads.snapshots import read_snapshot
 from leadgate.monitoring.findings import Finding
@@ -120,7 +121,7 @@ def drift_rows(home: Home, *, since: datetime | None, most: int) -> DriftRows:
         version=route.champion,
         snapshot_version=card.snapshot_version,
         schema=card.lead,
-        training=labelled.select(current.columns),
+        training=with_made(labelled, card.lead, as_served=True).select(current.columns),
         current=current,
         answered=max(answered, current.height),
         since=start,
@@ -169,10 +170,9 @@ def _days(since: datetime | None, now: datetime) -> float | None:
 
 
 def _frame(schema: LeadSchema, rows: Iterable[Mapping[str, FeatureValue]]) -> pl.DataFrame:
-    types = columns_of(schema)
-    names = [feature.name for feature in schema.used]
-    values = [[row.get(name) for name in names] for row in rows]
-    return pl.DataFrame(values, schema={name: types[name] for name in names}, orient="row", strict=False)
+    types = {feature.name: TYPES[feature.type] for feature in schema.used}
+    values = [[row.get(name) for name in types] for row in rows]
+    return pl.DataFrame(values, schema=types, orient="row", strict=False)
 
 
 def _has_values(rows: DriftRows, name: str) -> bool:
@@ -196,7 +196,8 @@ def _dataset(evidently: Any, schema: LeadSchema, side: pl.DataFrame) -> Any:
     """Leads as Evidently takes them: numbers, and everything else as text."""
     import pandas as pd  # noqa: PLC0415
 
-    numeric = [name for name in side.columns if schema.feature(name).type is FeatureType.NUMERIC]
+    types = {feature.name: feature.type for feature in schema.used}
+    numeric = [name for name in side.columns if types[name] is FeatureType.NUMERIC]
     texts = [name for name in side.columns if name not in numeric]
     columns: dict[str, Any] = {name: side[name].to_numpy() for name in numeric}
     columns |= {name: side[name].cast(pl.String).to_list() for name in texts}

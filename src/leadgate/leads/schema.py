@@ -129,8 +129,13 @@ class LeadSchema(Record):
         return tuple(feature for feature in self.features if feature.use or feature.name in inputs)
 
     def feature(self, name: str) -> Feature:
-        """The feature of that name; KeyError when there is none."""
-        return {feature.name: feature for feature in self.features}[name]
+        """The feature of that name, raw or made; KeyError when there is none."""
+        return {feature.name: feature for feature in (*self.features, *self.made_features)}[name]
+
+    @property
+    def made_digests(self) -> dict[str, str]:
+        """By made feature in use, the digest of its code and its inputs."""
+        return {made.name: made.digest for made in (self.code.features if self.code else ())}
 
     @property
     def digest(self) -> str:
@@ -140,6 +145,6 @@ class LeadSchema(Record):
         rows, they do not change what a model sees.
         """
         raw = [[feature.name, feature.type.value] for feature in self.features if feature.use]
-        made = [[made.name, made.type.value, made.digest] for made in (self.code.features if self.code else ())]
-        what = [*raw, *made]
+        digests = self.made_digests
+        what = [*raw, *([made.name, made.type.value, digests[made.name]] for made in self.made_features)]
         return hashlib.sha256(json.dumps(what, ensure_ascii=True).encode()).hexdigest()

@@ -141,11 +141,25 @@ def arithmetic(then: Sequence[str], now: Sequence[str]) -> Input:
 
 def configuration(card: Card, present: Project) -> Input:
     """What leadgate.yaml says now against the card: told only, for the card is what the version is made from."""
-    changed = [*_types(card, present), *_sections(card, present)]
+    changed = differences(card, present)
     if not changed:
-        return Input(what="configuration", state="same", sentence="As leadgate.yaml says it now, too.")
-    said = f"leadgate.yaml says otherwise now ({'; '.join(changed)}); the version is made again with the card's own."
+        return Input(what="configuration", state="same", sentence=f"As {_files(card, present)} it now, too.")
+    said = (
+        f"{_files(card, present)} otherwise now ({'; '.join(changed)}); the version is made again with the card's own."
+    )
     return Input(what="configuration", state="other", sentence=said)
+
+
+def _files(card: Card, present: Project) -> str:
+    return "leadgate.yaml and features.py say" if card.lead.code or present.lead.code else "leadgate.yaml says"
+
+
+def differences(card: Card, present: Project) -> list[str]:
+    """What of leadgate.yaml and features.py is not as a version was trained with; empty where all of it is."""
+    changed = [*_types(card, present), *_sections(card, present)]
+    if not changed and card.lead.digest != present.lead.digest:
+        return ["the order of the features, or the code of features.py"]
+    return changed
 
 
 def commit(then: Provenance, now: str | None) -> Input:
@@ -215,7 +229,7 @@ def _kernel(then: Sequence[str], now: Sequence[str]) -> str:
 
 def _types(card: Card, present: Project) -> list[str]:
     """Features that are declared otherwise now."""
-    now = {feature.name: feature for feature in present.lead.features}
+    now = {feature.name: feature for feature in (*present.lead.features, *present.lead.used)}
     changed = []
     for feature in card.lead.used:
         there = now.get(feature.name)
@@ -225,6 +239,8 @@ def _types(card: Card, present: Project) -> list[str]:
             changed.append(f"feature {feature.name!r} was {feature.type.value} and is {there.type.value}")
         elif not there.use:
             changed.append(f"feature {feature.name!r} is not used any more")
+        elif card.lead.made_digests.get(feature.name) != present.lead.made_digests.get(feature.name):
+            changed.append(f"features.py computes {feature.name!r} otherwise")
     new = [feature.name for feature in present.lead.used if feature.name not in {f.name for f in card.lead.used}]
     return [*changed, *(f"feature {name!r} is new" for name in new)]
 

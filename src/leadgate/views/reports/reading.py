@@ -8,6 +8,7 @@ import numpy as np
 from pydantic_core import to_jsonable_python
 
 from leadgate.errors import LeadgateError
+from leadgate.leads.made import with_made
 from leadgate.leads.project import Project
 from leadgate.leads.snapshots import read_snapshot
 from leadgate.models.card import Card
@@ -228,7 +229,7 @@ class Reader:
 
     def _learn(self, card: Card, features: Sequence[str]) -> tuple[Sign, ...]:
         _, leads = read_snapshot(self.snapshots_uri, card.lead, card.snapshot_version)
-        return rule.learn(leads, card.lead, features)
+        return rule.learn(with_made(leads, card.lead, as_served=True), card.lead, features)
 
 
 def _unanswered() -> tuple[type[Exception], ...]:
