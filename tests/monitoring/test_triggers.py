@@ -116,11 +116,14 @@ def test_what_forbids(given: dict[str, Any], why_not: str, told: str) -> None:
     assert told in decision.reason
 
 
-def test_an_emergency_waits_a_day_and_all_else_a_week() -> None:
-    """Two days after the last training."""
-    lately = known(trained_at=NOW - timedelta(days=2), new_leads=20_000)
-    assert decide(lately, RULES).why_not == "cool-down"
-    assert decide(replace(lately, findings=(auc(0.7),)), RULES).act == "run"
+def test_the_schedule_waits_a_week_and_what_cannot_wait_a_day() -> None:
+    """Two days after the last training: emergencies, and more leads than a week should bring."""
+    lately = known(trained_at=NOW - timedelta(days=2), due_at=NOW - timedelta(hours=1))
+    assert decide(lately, RULES).act == "rest"
+    assert decide(replace(lately, findings=(auc(0.7),)), RULES).trigger == "performance"
+    assert decide(replace(lately, new_leads=20_000), RULES).trigger == "volume"
+    the_same_day = replace(lately, trained_at=NOW - timedelta(hours=20), new_leads=20_000)
+    assert decide(the_same_day, RULES).why_not == "cool-down"
 
 
 def test_an_emergency_that_a_training_did_not_mend_is_no_new_one_the_day_after() -> None:
@@ -150,6 +153,20 @@ def test_checks_of_last_week_say_nothing_of_now() -> None:
     assert decision.act == "rest"
     assert [t.fired for t in decision.triggers if t.name == "performance"] == [None]
     assert any("leadgate check run" in t.sentence for t in decision.triggers)
+
+
+def test_a_regular_time_is_done_with_by_its_training_however_short_the_cool_down() -> None:
+    """A quarter of a day: the training that began at the due time is not asked for again, the next one is."""
+    rules = RULES.model_copy(update={"cool_down_days": 0.25})
+    state = known(now=SUNDAY + timedelta(hours=1), due_at=SUNDAY, trained_at=SUNDAY + timedelta(minutes=5))
+    assert decide(state, rules).act == "rest"
+    assert decide(replace(state, due_at=SUNDAY + timedelta(hours=24), now=NOW), rules).act == "run"
+
+
+def test_without_a_version_nothing_is_said_to_be_done() -> None:
+    """Where nothing answers yet, the regular training is not known, and its sentence says why."""
+    (scheduled, *_) = decide(known(trained_at=None, due_at=SUNDAY), RULES).triggers
+    assert (scheduled.fired, "no version answers" in scheduled.sentence) == (None, True)
 
 
 def test_what_is_switched_off_does_not_ask() -> None:

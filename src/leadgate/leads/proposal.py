@@ -11,8 +11,13 @@ from leadgate.leads.schema import FeatureType
 _LISTED_CATEGORIES = 30
 
 
-def write_yaml(inspection: Inspection, *, source: str, name: str = "lead-scoring") -> str:
-    """The text of a leadgate.yaml; ``source`` names the file that was looked at, ``name`` the registered model."""
+def write_yaml(
+    inspection: Inspection, *, source: str, name: str = "lead-scoring", least_auc: float | None = None
+) -> str:
+    """The text of a leadgate.yaml; ``source`` names the file that was looked at, ``name`` the registered model.
+
+    ``least_auc`` stands for the plan's thresholds in the gates of a retraining, which not every company's leads reach.
+    """
     found = {role: [c for c in inspection.columns if c.role is role] for role in Role}
     return "\n".join(
         [
@@ -27,7 +32,7 @@ def write_yaml(inspection: Inspection, *, source: str, name: str = "lead-scoring
             *_suspects(found[Role.SUSPECT]),
             *_left_out(found[Role.LEFT_OUT]),
             *_segments(inspection),
-            *_TAIL,
+            *(_TAIL if least_auc is None else _with_gates(least_auc)),
         ]
     )
 
@@ -117,6 +122,18 @@ def _settings(column: Column) -> Iterator[str]:
 def _segments(inspection: Inspection) -> list[str]:
     names = ", ".join(quote(name) for name in inspection.segments)
     return ["", "  # Every evaluation is broken down by these, too.", f"  segments: [{names}]", ""]
+
+
+def _with_gates(least_auc: float) -> list[str]:
+    """The tail with gates that this file's leads can reach."""
+    said = (
+        f"    # The plan asks 0.87 and 0.85. {least_auc:g} is the AUC of the best column of your file alone, less",
+        "    # chance: a model below it is broken. Raise both once your first version says what your leads allow.",
+        f"    challenger_auc: {least_auc:g}   # on the hold-out, to become challenger",
+        f"    alert_auc: {least_auc:g}        # below it nothing is registered, and people are told",
+    )
+    place = next(i for i, line in enumerate(_TAIL) if line.startswith("    challenger_auc:"))
+    return [*_TAIL[:place], *said, *_TAIL[place + 2 :]]
 
 
 def quote(text: str) -> str:
@@ -212,6 +229,7 @@ monitoring:
     auc_at_least: 0.85                      # for versions that reached it on their hold-out; null: not asked
     auc_loss: {yellow: 0.05, red: 0.10}     # below the hold-out's AUC
     calibration: {yellow: 0.05, red: 0.10}  # mean distance of probability and conversion rate
+    feedback_bias: 0.02                     # AUC that following the scores may add or take, by explored leads
   integration:
     sync_hours: {yellow: 48, red: 96}  # since the CRM last sent outcomes, or contacts
     contacts_a_day: null               # leads that the team can contact; null: as many as it did
@@ -225,8 +243,8 @@ retraining:
     drifted_features: 2      # more than these are an emergency; one asks people to look
     rating: true             # a sales rating surely below monitoring.business.rating is an emergency
     new_leads: 10000         # more with an outcome than these since the last training
-  cool_down_days: 7            # between two trainings that a trigger asks for
-  emergency_cool_down_days: 1  # before one that an emergency asks for
+  cool_down_days: 7            # before the regular training, and before another for the same reason
+  emergency_cool_down_days: 1  # before one that an emergency, or many new leads, ask for
   most_a_month: 6              # trainings that triggers start in 30 days
   least_new_leads: 100         # with fewer new leads with an outcome there is nothing new to learn
   window_days: 180             # a model of the last leads is tried beside one of all, the better is kept; null: all

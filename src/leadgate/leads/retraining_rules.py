@@ -57,9 +57,9 @@ class RetrainingRules(Record):
 
     triggers: TriggerRules = TriggerRules()
     cool_down_days: Positive = 7
-    """Between two trainings that a trigger asks for..."""
+    """Before the regular training, and before another one that the same trigger asks for..."""
     emergency_cool_down_days: Positive = 1
-    """...and before one that an emergency asks for."""
+    """...and before one that an emergency, or many new leads, ask for."""
     most_a_month: Count = 6
     """Trainings that triggers start in 30 days."""
     least_new_leads: Count = 100

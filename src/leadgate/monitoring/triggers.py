@@ -18,7 +18,8 @@ WhyNot = Literal[
 
 MONTH = timedelta(days=30)
 _SLACK = timedelta(hours=12)
-"""A weekly run begins a little later each time; the next is due when a week has passed but for this."""
+"""A weekly run begins a little later each time; the next is due when a week has passed but for this (or for half of a
+cool-down that is shorter than a day)."""
 _STALE = timedelta(days=2)
 """Checks that are older say nothing of now."""
 
@@ -141,17 +142,20 @@ def _too_soon(trigger: Trigger, known: Known, rules: RetrainingRules) -> tuple[W
 
 
 def _cool_down(trigger: Trigger, known: Known, rules: RetrainingRules) -> tuple[WhyNot, str] | None:
-    """What a training has not mended, another one a day later will not: an emergency that goes on is no news."""
+    """The schedule waits its time; what else asks waits a day only, but not for an answer that it has had already.
+
+    What a training has not mended, another one a day later will not: an emergency that goes on is no news.
+    """
     assert known.trained_at is not None
     answered = known.answered.get(trigger.name)
     again = timedelta() if answered is None else answered + timedelta(days=rules.cool_down_days) - known.now
-    if answered is not None and trigger.asks == "emergency" and again > timedelta():
+    if answered is not None and trigger.name != "scheduled" and again > timedelta():
         return "cool-down", (
             f"a training began for that {_days(known.now - answered)} ago, and {rules.cool_down_days:g} days are to "
             f"pass before another ({_days(again)} left)"
         )
-    days = rules.emergency_cool_down_days if trigger.asks == "emergency" else rules.cool_down_days
-    slack = _SLACK if trigger.name == "scheduled" else timedelta()
+    days = rules.cool_down_days if trigger.name == "scheduled" else rules.emergency_cool_down_days
+    slack = _slack(rules) if trigger.name == "scheduled" else timedelta()
     left = known.trained_at + timedelta(days=days) - slack - known.now
     if left <= timedelta():
         return None
@@ -161,11 +165,17 @@ def _cool_down(trigger: Trigger, known: Known, rules: RetrainingRules) -> tuple[
 def _scheduled(known: Known, rules: RetrainingRules) -> Trigger:
     """A time that lay in the cool-down is let pass: the weekly run stays on its day."""
     due, trained = known.due_at, known.trained_at
-    free = None if trained is None else trained + timedelta(days=rules.cool_down_days) - _SLACK
-    fired = due is not None and free is not None and due >= free
+    if trained is None:
+        return _unknown_for("scheduled", "training", None, "no version answers yet, so there is none to train anew")
+    free = trained + timedelta(days=rules.cool_down_days) - _slack(rules)
+    fired = due is not None and due >= free
     when = "" if due is None else f"{due:%A %Y-%m-%d %H:%M} UTC"
     told = f"the regular training of {when} is due" if fired else f"the last regular time, {when}, is done with"
     return Trigger(name="scheduled", fired=fired, asks="training", value=None, threshold=None, sentence=told)
+
+
+def _slack(rules: RetrainingRules) -> timedelta:
+    return min(_SLACK, timedelta(days=rules.cool_down_days / 2))
 
 
 def _performance(known: Known, asked: float) -> Trigger:
@@ -196,7 +206,8 @@ def _drift(known: Known, most: int) -> Trigger:
         asks="emergency" if many else "review",
         value=float(len(drifted)),
         threshold=float(most),
-        sentence=f"{len(drifted)} features have drifted{which}, more than {most} are an emergency",
+        sentence=f"{len(drifted)} {'feature has' if len(drifted) == 1 else 'features have'} drifted{which}, more than "
+        f"{most} are an emergency",
     )
 
 
@@ -245,6 +256,10 @@ def _unknown(name: Name, asks: Asks, threshold: float | None, found: Finding | N
         why = "no checks have run in the last two days (`leadgate check run`)"
     else:
         why = "the last checks do not say"
+    return _unknown_for(name, asks, threshold, why)
+
+
+def _unknown_for(name: Name, asks: Asks, threshold: float | None, why: str) -> Trigger:
     return Trigger(name=name, fired=None, asks=asks, value=None, threshold=threshold, sentence=why)
 
 
