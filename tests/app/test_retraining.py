@@ -5,6 +5,7 @@ import os
 import signal
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -15,15 +16,18 @@ from typer.testing import CliRunner
 import warm
 from leadgate.app import retraining
 from leadgate.app.cli.root import app
-from leadgate.app.renewing import collect
+from leadgate.app.renewing import collect, merged
 from leadgate.app.retraining import begin, retrain, retrain_if_due
 from leadgate.app.rollouts import every_rollout, start
 from leadgate.app.routing import route_in_force
+from leadgate.app.triggering import look
 from leadgate.app.wire import Home
+from leadgate.errors import LeadgateError
 from leadgate.leads.frames import merge
 from leadgate.leads.snapshots import commit_snapshot, read_snapshot, snapshots
 from leadgate.storage.postgres.audit import latest_entries
-from leadgate.storage.postgres.retrainings import last_decisions, retrainings_of, steps_of
+from leadgate.storage.postgres.retrainings import add_step, last_decisions, retrainings_of, steps_of
+from leadgate.storage.postgres.runs import hold_job
 from renewed import EASY, LATER, live, ruled, simulated
 
 MOMENTS = (
@@ -41,6 +45,13 @@ MOMENTS = (
     "ended",
 )
 """At which a process may die: after an effect, and after it was written down."""
+KILLED = ("snapshot made", "version made", "rollout made")
+"""At which one really dies, by kill -9: there is something that no row tells of. At the others all that a process
+leaves behind is in the database, and an exception that nobody catches ends it."""
+
+
+class _Died(BaseException):
+    """Nobody catches it."""
 
 
 def acts(home: Home) -> list[str]:
@@ -50,15 +61,16 @@ def acts(home: Home) -> list[str]:
 
 
 def test_killed_at_every_moment_it_goes_on_and_does_everything_once(own_workshop: Home) -> None:
-    """Kill -9 twelve times: one run, one snapshot, one version, one rollout, each step and each entry once."""
+    """It ends twelve times: one run, one snapshot, one version, one rollout, each step and each entry once."""
     leads = simulated(1_500)
     live(own_workshop, leads)
-    script = Path(__file__).parents[1] / "retraining_killed.py"
-    for moment in MOMENTS:
-        given = (str(script), str(own_workshop.folder), str(own_workshop.settings.database_url), moment)
-        done = warm.run(*given, folder=own_workshop.folder, env=os.environ, patience_s=300)
-        assert done.returncode == -signal.SIGKILL, (moment, done.stdout, done.stderr)
     home = ruled(own_workshop, gates=EASY)
+    for moment in MOMENTS:
+        if moment in KILLED:
+            _kill(home, moment)
+            continue
+        with pytest.raises(_Died, match=moment):
+            retrain(home, reason="a new feature", by="anna", pause=_dies_at(moment))
     with home.connection() as connection:
         (run,) = retrainings_of(connection, home.project.name)
         steps = steps_of(connection, run.retraining_id)
@@ -74,6 +86,21 @@ def test_killed_at_every_moment_it_goes_on_and_does_everything_once(own_workshop
     # Once more: the same leads, the same model, and nothing registered.
     assert "same model as version 3" in retrain(home, reason="again", by="anna")
     assert (len(snapshots(home.snapshots_uri)), len(home.registry.versions())) == (2, 3)
+
+
+def _dies_at(moment: str) -> retraining.Pause:
+    def pause(now: str) -> None:
+        if now == moment:
+            raise _Died(moment)
+
+    return pause
+
+
+def _kill(home: Home, moment: str) -> None:
+    script = Path(__file__).parents[1] / "retraining_killed.py"
+    given = (str(script), str(home.folder), str(home.settings.database_url), moment)
+    done = warm.run(*given, folder=home.folder, env=os.environ, patience_s=300)
+    assert done.returncode == -signal.SIGKILL, (moment, done.stdout, done.stderr)
 
 
 def _is_what_was_seen(home: Home, leads: pl.DataFrame) -> None:
@@ -182,6 +209,52 @@ def test_the_job_writes_down_an_answer_when_it_changes_and_a_reason_with_each_ru
     said = retraining.abandon(home, reason="the disk is full", by="anna")
     assert "abandoned by anna: the disk is full" in said
     assert "cool-down" not in retrain_if_due(ruled(own_workshop, triggers={"schedule": None}))
+    assert look(home).new_leads == 300  # it learnt nothing
+    with home.connection() as connection:
+        add_step(connection, run.retraining_id, "snapshot", at=LATER, details={"version": 0})
+    assert look(home).new_leads == 0
+
+
+def test_what_was_abandoned_or_judged_otherwise_registers_nothing(
+    own_workshop: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A champion that changed since the gates spoke; a person who gives up, who is the one that the log names."""
+    home = ruled(own_workshop)
+    run = begin(home, trigger="drift", reason="3 features", by="worker", emergency=True)
+    told = {"fate": "challenger", "model_digest": "d", "champion": "7"}
+    with home.connection() as connection:
+        add_step(connection, run.retraining_id, "judged", at=LATER, details=told)
+    card = SimpleNamespace(model_digest="d")
+    judged = SimpleNamespace(gates=(), champion=home.registry.find("1"), candidate=SimpleNamespace(card=card))
+    done = retraining._done(home, run)
+    ended = retraining._judge(home, run, judged, done, lambda _: None)  # type: ignore[arg-type]
+    assert ended is not None
+    assert (ended.result, "the champion" in ended.sentence) == ("stopped", True)
+    _in_folder(own_workshop, monkeypatch)
+    monkeypatch.setenv("LEADGATE_AUTHOR", "anna")
+    with home.connection() as busy:
+        assert hold_job(busy, home.project.name, "retraining")
+        _refused("running already", "retrain", "--abandon", "--reason", "a try")
+    _refused("The reason is empty", "retrain", "--abandon")
+    _refused("may have 1,000", "retrain", "--reason", "x" * 10_000)
+    assert "abandoned by" in json.loads(_said("retrain", "--abandon", "--reason", "no disk", "--json"))["said"]
+    with home.connection() as connection:
+        (run,) = retrainings_of(connection, home.project.name)
+        (end,) = latest_entries(connection, act="retraining.end", most=9)
+    assert (run.result, run.version) == ("stopped", None)
+    assert end.actor == "anna"  # and not the worker, who began it
+    _refused("nothing to abandon", "retrain", "--abandon", "--reason", "again")
+
+
+def test_a_label_that_was_imported_is_not_lost_in_silence(own_workshop: Home) -> None:
+    """The CRM tells of wins alone, and a lead that was won long ago is scored again: it stays won."""
+    home = own_workshop
+    _, there = read_snapshot(home.snapshots_uri, home.project.lead)
+    won = there.filter(pl.col("converted")).head(1)
+    seen = pl.concat([won, won.with_columns(lead_id=pl.lit("new"))]).with_columns(converted=pl.lit(value=False))
+    both = merged(home, seen, {*seen["lead_id"]})
+    assert (both.changed, both.new["converted"].to_list()) == (0, [False])
+    assert merged(home, seen, {"new"}).changed == 1
 
 
 def test_a_rollout_starts_by_itself_only_where_it_may_and_none_is_under_way(own_workshop: Home) -> None:
@@ -230,6 +303,12 @@ def _in_folder(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
     monkeypatch.setenv("LEADGATE_DATABASE_URL", str(home.settings.database_url))
     monkeypatch.chdir(home.folder)
     return home
+
+
+def _refused(sentence: str, *arguments: str) -> None:
+    done = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
+    assert isinstance(done.exception, LeadgateError), done.output
+    assert sentence in str(done.exception)
 
 
 def _said(*arguments: str) -> str:

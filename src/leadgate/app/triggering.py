@@ -18,6 +18,7 @@ from leadgate.storage.postgres.retrainings import (
     Retraining,
     add_decision,
     last_decisions,
+    last_learnt,
     new_outcomes,
     retrainings_of,
 )
@@ -52,7 +53,7 @@ def look(home: Home) -> Known:
             due_at=None if schedule is None else last_due(schedule, now),
             findings=checks.findings if checks else (),
             checked_at=checks.checked_at if checks else None,
-            new_leads=0 if trained is None else _new_leads(home, connection, versions, since=trained),
+            new_leads=0 if trained is None else _new_leads(home, connection, versions),
             started=[r.started_at for r in runs if r.trigger != BY_HAND and r.started_at > now - 2 * MONTH],
             under_way=next((r.retraining_id for r in runs if r.ended_at is None), None),
             rollout=rollout.challenger if rollout else None,
@@ -118,30 +119,40 @@ def _answered(connection: Connection, model_name: str) -> dict[str, datetime]:
 def _last_training(versions: tuple[Version, ...], runs: list[Retraining]) -> datetime | None:
     if not any("champion" in version.aliases for version in versions):
         return None
-    times = [datetime.fromisoformat(v.tags["trained_at"]) for v in versions if "trained_at" in v.tags]
-    return max([*times, *(run.started_at for run in runs)], default=None)
+    return max([*_trained(versions), *(run.started_at for run in runs)], default=None)
 
 
-def _new_leads(home: Home, connection: Connection, versions: tuple[Version, ...], *, since: datetime) -> int:
-    """Leads whose outcome is news: of scored leads, and of imports."""
-    rules = home.project.outcomes
-    known, _ = known_at(home, connection, home.clock())
+def _trained(versions: tuple[Version, ...]) -> list[datetime]:
+    return [datetime.fromisoformat(v.tags["trained_at"]) for v in versions if "trained_at" in v.tags]
+
+
+def _new_leads(home: Home, connection: Connection, versions: tuple[Version, ...]) -> int:
+    """Leads whose outcome is news: of scored leads, and of imports.
+
+    A run that ended before it had a snapshot has learnt nothing, and one in an outage nothing of after it began.
+    """
+    rules, name = home.project.outcomes, home.project.name
+    learnt = last_learnt(connection, name)
+    times = _trained(versions) + ([learnt[0]] if learnt else [])
+    if not times:
+        return 0
+    then, now = (known_at(home, connection, at)[0] for at in (max(times), home.clock()))
     scored = new_outcomes(
         connection,
-        home.project.name,
-        since=since,
-        known=known,
+        name,
+        since=then,
+        known=now,
         window=timedelta(days=rules.window_days),
         silence_is_loss=rules.silence_means == "not_converted",
     )
-    return scored + _imported(home, versions)
+    return scored + _imported(home, versions, learnt[1] if learnt else None)
 
 
-def _imported(home: Home, versions: tuple[Version, ...]) -> int:
-    """Labelled leads of imports that no version was trained on."""
+def _imported(home: Home, versions: tuple[Version, ...], learnt: int | None) -> int:
+    """Labelled leads of imports that no training had."""
     made = snapshots(home.snapshots_uri)
     trained = {int(v.tags["data_snapshot_version"]) for v in versions if "data_snapshot_version" in v.tags}
-    used = [s for s in made if s.version in trained or s.file.startswith("retraining ")]
-    if not made or not used:
+    used = [s for s in made if s.version in trained or s.version == learnt]
+    if not used:
         return 0
     return max(0, made[-1].labelled - used[-1].labelled)

@@ -65,9 +65,10 @@ class RetrainingRules(Record):
     least_new_leads: Count = 100
     """With fewer new leads with an outcome there is nothing new to learn."""
     window_days: Positive | None = 180
-    """A model of the leads of this span is tried beside one of all leads, and the better is kept; null: all leads."""
+    """A model of the leads of this span, back from the last one whose outcome is known, is tried beside one of all
+    leads, and the better is kept; null: all leads."""
     compare_days: Positive = 90
-    """Held-out leads of this span compare the new version with the champion."""
+    """Held-out leads of this span, back from the same, compare the new version with the champion."""
     gates: RenewalGates = RenewalGates()
     rollout: Literal["auto", "ask"] = "auto"
     """auto: a version that passes goes into the shadow by itself; ask: a person starts its rollout."""

@@ -134,6 +134,12 @@ def steps_of(connection: Connection, retraining_id: int) -> dict[str, DoneStep]:
     return {row.step: row for row in rows}
 
 
+def last_learnt(connection: Connection, model_name: str) -> tuple[datetime, int] | None:
+    """When the last run began whose leads are in a snapshot, and the snapshot's number; None without one."""
+    row = connection.execute(statement("retrainings", "last_learnt"), {"model_name": model_name}).fetchone()
+    return None if row is None else (row[0], row[1])
+
+
 def add_decision(connection: Connection, new: NewDecision) -> None:
     """Write a decision down."""
     values = {**asdict(new), "triggers": Jsonb(new.triggers)}

@@ -16,6 +16,15 @@ WHERE model_name = %(model_name)s
 ORDER BY retraining_id DESC
 LIMIT %(most)s
 
+-- last_learnt
+-- The last run whose leads are in a snapshot.
+SELECT r.started_at, (s.details ->> 'version')::bigint
+FROM leadgate.retrainings r
+JOIN leadgate.retraining_steps s USING (retraining_id)
+WHERE r.model_name = %(model_name)s AND s.step = 'snapshot'
+ORDER BY r.retraining_id DESC
+LIMIT 1
+
 -- add_step
 INSERT INTO leadgate.retraining_steps (retraining_id, step, done_at, details)
 VALUES (%(retraining_id)s, %(step)s, %(done_at)s, %(details)s)
