@@ -17,6 +17,7 @@ from leadgate.storage.postgres.audit import append_entry
 from leadgate.storage.postgres.connection import Connection
 
 if TYPE_CHECKING:
+    from leadgate.leads.histories import Attached
     from leadgate.leads.importing import ImportReport
     from leadgate.models.training import Trained
     from leadgate.storage.postgres.outcomes import Recorded
@@ -143,6 +144,16 @@ def write_snapshot(connection: Connection, home: Home, report: "ImportReport") -
     }
     about = f"snapshot {snapshot.version}"
     append_entry(connection, at=home.clock(), actor=home.author, act="leads.import", subject=about, details=what)
+
+
+def write_attached(connection: Connection, home: Home, attached: "Attached") -> None:
+    """Write down that events became a part of a snapshot; nothing where they changed none."""
+    snapshot = attached.snapshot
+    if snapshot is None:
+        return
+    what = {"leads": attached.leads, "changed": attached.changed, "digest": snapshot.digest}
+    about = f"snapshot {snapshot.version}"
+    append_entry(connection, at=home.clock(), actor=home.author, act="leads.attach", subject=about, details=what)
 
 
 def write_outcomes(connection: Connection, home: Home, file: Path, recorded: "Recorded") -> None:

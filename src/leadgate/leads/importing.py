@@ -11,6 +11,7 @@ import uuid_utils.compat as uuids
 from leadgate.errors import BadFileError
 from leadgate.leads.files import read_table
 from leadgate.leads.frames import Merged, Table, empty_leads, merge
+from leadgate.leads.histories import attach_histories, keep_columns_of, times_that_stay
 from leadgate.leads.project import Project
 from leadgate.leads.snapshots import Snapshot, commit_snapshot, read_snapshot, snapshots
 from leadgate.leads.validation import NewCategory, Validated, validate
@@ -48,10 +49,10 @@ def import_leads(
 ) -> ImportReport:
     """Import a file of leads.
 
-    1. Read the file. 2. Judge each row. 3. Refuse the file when too many rows are bad. 4. Lay the good rows over the
-    last snapshot. 5. Write down the import and its quarantined rows. 6. Commit the new snapshot, when anything is
-    new. A crash between 5 and 6 leaves quarantined rows of an import that never came to be, and no half snapshot;
-    importing again completes it.
+    1. Read the file. 2. Judge each row. 3. Refuse the file when too many rows are bad. 4. Lay what the leads did beside
+    them, where features.py takes it, and both over the last snapshot. 5. Write down the import and its quarantined
+    rows. 6. Commit the new snapshot, when anything is new. A crash between 5 and 6 leaves quarantined rows of an import
+    that never came to be, and no half snapshot; importing again completes it.
 
     ``step`` is told what is being done, for a progress display. Raises BadFileError.
     """
@@ -65,7 +66,11 @@ def import_leads(
         record_import(connection, record, judged.faults)
         connection.commit()
         raise BadFileError(record.refused_because)
-    merged = merge(_present(uri, project), judged.leads, project.lead.id)
+    there = _present(uri, project)
+    keep_columns_of(connection, judged.leads, project.lead, now)
+    stay = times_that_stay(there, judged.leads, project.lead)
+    leads = attach_histories(connection, judged.leads, project.lead, stay, step)
+    merged = merge(there, leads, project.lead.id)
     if merged.new.is_empty() and not merged.changed and snapshots(uri):
         return _report(record, judged, merged, None)
     record_import(connection, record, judged.faults)

@@ -65,3 +65,31 @@ def show(
         for e in found
     ]
     print_table(f"Events of lead {lead_id}", ["kind", "at", "known at", "value", "written down"], rows, numbers="   r")
+
+
+@app.command()
+def attach(project: ProjectDir = HERE, as_json: AsJson = False) -> None:
+    """Lay the events that are known now beside the leads of the last snapshot, so that a training sees them.
+
+    Only events from before a lead's time count, which `data import` attaches by itself: attach events that came
+    afterwards. A new snapshot is made only where a lead's history has changed.
+    """
+    from leadgate.app.auditing import write_attached  # noqa: PLC0415
+    from leadgate.leads.histories import attach as attach_events  # noqa: PLC0415
+
+    home = open_home(project)
+    lead = home.project.lead
+    with progress() as step, home.connection() as connection:
+        found = attach_events(connection, home.snapshots_uri, lead, now=home.clock(), step=step)
+        write_attached(connection, home, found)
+    if as_json:
+        print_json(found)
+        return
+    console.print(
+        f"{found.leads:,} leads, {found.with_events:,} of them with events before their time; "
+        f"the histories of {found.changed:,} have changed."
+    )
+    if found.snapshot is None:
+        console.print("Nothing new, so no new snapshot.")
+    else:
+        console.print(f"Snapshot {found.snapshot.version}, digest {found.snapshot.digest[:16]}.")
