@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from leadgate.leads.events import events_in_history, time_of_history
+from leadgate.leads.frames import HISTORY
 from leadgate.leads.schema import Feature, FeatureType, FeatureValue, LeadSchema
 from leadgate.stats.distances import Counts, coarse, homogeneity_p_value, js_divergence, ks_p_value, ks_statistic
 
@@ -187,8 +189,18 @@ def _numbers(before: npt.NDArray[np.float64], after: npt.NDArray[np.float64]) ->
 def _examples(changed: pl.DataFrame, schema: LeadSchema, columns: Sequence[str], most: int) -> tuple[ChangedValue, ...]:
     first = changed.sort(~_differs(schema.target), schema.id).head(most)
     return tuple(
-        ChangedValue(lead_id=row[schema.id], column=name, before=row[name + _BEFORE], after=row[name])
+        ChangedValue(
+            lead_id=row[schema.id], column=name, before=_told(name, row[name + _BEFORE]), after=_told(name, row[name])
+        )
         for row in first.iter_rows(named=True)
         for name in (schema.target, *(c for c in columns if c != schema.target))
         if row[name + _BEFORE] != row[name]
     )
+
+
+def _told(column: str, value: FeatureValue | datetime) -> FeatureValue | datetime:
+    """A value as people read it: of a history when it ends and how many events it holds."""
+    if column != HISTORY or not isinstance(value, str):
+        return value
+    events = events_in_history(value)
+    return f"{events:,} event{'s' if events != 1 else ''} before {time_of_history(value):%Y-%m-%d %H:%M:%S} UTC"

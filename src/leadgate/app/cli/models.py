@@ -1,6 +1,7 @@
 """leadgate models: list, show and compare versions, say which one serves, and make one again."""
 
 from dataclasses import asdict
+from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,6 +12,7 @@ from leadgate.app.wire import open_home
 
 if TYPE_CHECKING:
     from leadgate.app.gating import Judgement
+    from leadgate.leads.feature_code import FeatureCode
     from leadgate.models.reproduction import Reproduction
 
 app = typer.Typer(help="List, show and compare model versions.", no_args_is_help=True)
@@ -71,6 +73,7 @@ def show(which: Which, project: ProjectDir = HERE, as_json: AsJson = False) -> N
         ("scorer", _scorer(card)),
         ("snapshot", f"{card.snapshot_version}, digest {card.snapshot_digest}"),
         ("feature set", card.lead.digest),
+        *([("features.py", _own(card.lead.code))] if card.lead.code else []),
         ("model digest", card.model_digest),
         ("Git commit", version.tags["git_commit"] + (" (dirty)" if card.provenance.git_dirty else "")),
         ("lock digest", card.provenance.lock_digest),
@@ -239,6 +242,13 @@ def print_comparison(comparison: Any, name_a: str, name_b: str) -> None:
         f"AUC of {name_b} minus {name_a}: {paired.difference:+.4f} "
         f"(95 % {paired.interval.low:+.4f} to {paired.interval.high:+.4f}, p = {paired.p_value:.2g}, DeLong)."
     )
+
+
+def _own(code: "FeatureCode") -> str:
+    """What a version's own features.py makes."""
+    text = sha256(code.source.encode()).hexdigest()
+    names = ", ".join(feature.name for feature in code.features)
+    return f"{len(code.features)} features: {names}; SHA-256 of the text {text[:16]}"
 
 
 def _scorer(card: Any) -> str:

@@ -15,7 +15,9 @@ from leadgate.app.cli import (
     data,
     db,
     diagnose,
+    events,
     explain,
+    features,
     jobs,
     keys,
     logs,
@@ -54,6 +56,8 @@ app.add_typer(route.app, name="route")
 app.add_typer(rollout.app, name="rollout")
 app.add_typer(ratings.app, name="ratings")
 app.add_typer(contacts.app, name="contacts")
+app.add_typer(events.app, name="events")
+app.add_typer(features.app, name="features")
 app.add_typer(keys.app, name="keys")
 app.add_typer(logs.app, name="logs")
 app.add_typer(profile.app, name="profile")
