@@ -71,7 +71,7 @@ def findings(*columns: Column, **more: Any) -> Inspection:
     return replace(plain, **more)
 
 
-def read_back(inspection: Inspection, **options: str) -> Project:
+def read_back(inspection: Inspection, **options: Any) -> Project:
     """The project that the written text says."""
     return parse_project(write_yaml(inspection, source="leads.csv", **options), "leadgate.yaml")
 

@@ -37,7 +37,7 @@ def start_project(
     text = write_yaml(inspection, source=source.name, name=name)
     parse_project(text, CONFIG)  # what we write, we can read
     folder.mkdir(parents=True, exist_ok=True)
-    _write_whole(config, text)
+    write_whole(config, text)
     return inspection, summarise(inspection)
 
 
@@ -51,7 +51,7 @@ def with_model(project: Project, kind: str | None) -> Project:
     return project.model_copy(update={"model": model})
 
 
-def _write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     with os.fdopen(handle, "w", encoding="utf-8") as file:

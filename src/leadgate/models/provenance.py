@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
@@ -46,6 +47,12 @@ def provenance(folder: Path, author: str | None) -> Provenance:
 def commit_of(folder: Path) -> str | None:
     """The commit that a project's repository stands at; None when it is in none."""
     return _git(folder, "rev-parse", "HEAD")
+
+
+def uncommitted(folder: Path, files: Collection[str]) -> tuple[str, ...]:
+    """Of a project's files those that are there and not as the last commit has them; none outside of a repository."""
+    there = [name for name in files if (folder / name).exists()]
+    return tuple(name for name in there if _git(folder, "status", "--porcelain", "--ignored", "--", name))
 
 
 def person(folder: Path) -> str:

@@ -113,8 +113,10 @@ class Registry:
         return tuple(sorted((_version(v, aliases) for v in found), key=lambda v: int(v.version)))
 
     def find(self, which: str) -> Version:
-        """A version by number or alias. Raises NotFoundError naming what there is."""
+        """A version by number or alias, or the latest. Raises NotFoundError naming what there is."""
         there = self.versions()
+        if which == "latest" and there:
+            return there[-1]
         for version in there:
             if which == version.version or which in version.aliases:
                 return version

@@ -12,9 +12,11 @@ from leadgate.leads.project import ModelRules, Project
 from leadgate.leads.retraining_rules import RenewalGates
 from leadgate.leads.schema import LeadSchema
 from leadgate.leads.split import time_holdout
+from leadgate.models.card import Card
 from leadgate.models.dataset import FEWEST_OF_A_CLASS, created_since, dataset_of
 from leadgate.models.evaluation import Comparison
 from leadgate.models.pipeline import build_pipeline, frame_of, predict
+from leadgate.models.reproduction import differences
 from leadgate.stats.auc import auc
 
 Fate = Literal["challenger", "registered", "stopped"]
@@ -35,6 +37,11 @@ class Gate:
     value: float | None
     threshold: float | None
     sentence: str
+
+    @property
+    def said(self) -> str:
+        """What it says, in a word or two."""
+        return {True: "passed", False: "FAILED", None: "not judged"}[self.passed]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +94,25 @@ def judge(
     return tuple(gate for gate in found if gate is not None)
 
 
+def judge_registered(
+    gates: RenewalGates, card: Card, present: Project, comparison: Comparison | None
+) -> tuple[Gate, ...]:
+    """What a version has to pass that was registered without being challenger.
+
+    Locked outcomes are not asked, which a retraining alone has. ``comparison`` is with the champion on the leads that
+    both held out; None without one.
+    """
+    auc = card.evaluation.overall.auc
+    assert auc is not None  # a hold-out of one kind is refused before
+    found = [
+        _configuration(card, present),
+        _holdout("alert", auc, card.holdout_leads, gates.alert_auc, "stopped"),
+        None if comparison is None else _champion(comparison, gates.champion_margin),
+        _holdout("challenger", auc, card.holdout_leads, gates.challenger_auc, "registered"),
+    ]
+    return tuple(gate for gate in found if gate is not None)
+
+
 def fate_of(gates: Sequence[Gate]) -> tuple[Fate, Gate | None]:
     """What becomes of a version, and the gate that says so; None where all of them pass."""
     stopped = next((g for g in gates if g.passed is False and g.fails_to == "stopped"), None)
@@ -135,6 +161,20 @@ def relabelled(locked: pl.DataFrame, leads: pl.DataFrame, schema: LeadSchema) ->
     """Of locked leads (id, converted) those that a snapshot has with the other outcome, or without one."""
     both = locked.join(leads.select(pl.col(schema.id).alias("id"), pl.col(schema.target).alias("now")), on="id")
     return int((both["converted"].cast(pl.Boolean) != both["now"].fill_null(~both["converted"])).sum())
+
+
+def _configuration(card: Card, present: Project) -> Gate:
+    changed = differences(card, present)
+    return Gate(
+        name="configuration",
+        passed=not changed,
+        fails_to="stopped",
+        value=None,
+        threshold=None,
+        sentence=f"leadgate.yaml or features.py say otherwise now ({'; '.join(changed)}); train anew"
+        if changed
+        else "it was trained with leadgate.yaml and features.py as they are here",
+    )
 
 
 def _locked_labels(locked: Locked | None, limit: float | None) -> Gate | None:

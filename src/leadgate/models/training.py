@@ -155,8 +155,7 @@ def make_candidate(
     1. Search hyperparameters, where a grid is declared. 2. Learn from the snapshot. 3. Evaluate on the hold-out.
     4. Measure what each feature matters, and profile the snapshot. Raises as ``learn`` and ``search`` do.
     """
-    found = _search(uri, project, snapshot_version=snapshot_version, since=since, step=step)
-    project = project.model_copy(update={"model": with_found(project.model, found)})
+    project, found = searched(uri, project, snapshot_version=snapshot_version, since=since, step=step)
     made = learn(uri, project, snapshot_version=snapshot_version, since=since, step=step)
     learnt, held, fitted, scores = made.learnt, made.held, made.fitted, made.scores
     card = _card(
@@ -217,15 +216,24 @@ def learn(
     return Learnt(snapshot=snapshot, learnt=learnt, held=held, holdout=holdout, fitted=fitted, scores=scores)
 
 
-def _search(
-    uri: str, project: Project, *, snapshot_version: int | None, since: datetime | None, step: Step
-) -> Search | None:
-    """On the leads that ``learn`` fits on; the snapshot is read only where there is something to search."""
+def searched(
+    uri: str,
+    project: Project,
+    *,
+    snapshot_version: int | None,
+    since: datetime | None = None,
+    step: Step = lambda _: None,
+) -> tuple[Project, Search | None]:
+    """The project with the hyperparameters that its grid gives on the leads that ``learn`` fits on.
+
+    As it is, and None, where no grid is declared.
+    """
     if project.model.search is None:
-        return None
+        return project, None
     _, leads = read_snapshot(uri, project.lead, snapshot_version)
     training, _ = split(labelled(leads, project.lead), project.lead, project.split)
-    return search(created_since(training, project.lead, since), project.lead, project.model, step)
+    found = search(created_since(training, project.lead, since), project.lead, project.model, step)
+    return project.model_copy(update={"model": with_found(project.model, found)}), found
 
 
 def fit(project: Project, learnt: Dataset, held: Dataset) -> Fitted:

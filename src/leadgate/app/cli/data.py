@@ -55,6 +55,38 @@ def import_(
 
 
 @app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="CSV, Excel, Parquet, JSON lines, or the folder of a Delta table.")],
+    project: ProjectDir = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Check a file of leads against leadgate.yaml and change nothing; needs no database.
+
+    Ends with 2 where an import would refuse the file: a declared column is not there, a feature is missing too often,
+    or more rows are bad than imports.quarantine_limit allows.
+    """
+    from leadgate.leads.checking import check_leads  # noqa: PLC0415
+    from leadgate.leads.importing import describe_fault  # noqa: PLC0415
+
+    home = open_home(project)
+    found = check_leads(home.project, file=file, now=home.clock())
+    if as_json:
+        print_json({field: value for field, value in vars(found).items() if field != "leads"})
+        return
+    for new in found.new_categories[:10]:
+        console.print(f"note: {new.feature} has the new category {new.category!r} in {new.rows:,} rows", markup=False)
+    for fault in found.faults[:10]:
+        console.print(f"bad: {describe_fault(fault)}", markup=False)
+    rate = share(found.converted / found.labelled) if found.labelled else "-"
+    console.print(
+        f"{found.file}: an import takes it. {found.rows:,} rows, {found.bad_rows:,} of them bad; {found.labelled:,} "
+        f"good ones have an outcome, {rate} of these converted.",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+@app.command()
 def show(
     project: ProjectDir = HERE,
     needed: Annotated[bool, typer.Option("--needed", help="Which model versions need each one.")] = False,

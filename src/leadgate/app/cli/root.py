@@ -11,6 +11,7 @@ from leadgate.app.cli import (
     alerts,
     audit,
     check,
+    config,
     contacts,
     data,
     db,
@@ -31,15 +32,19 @@ from leadgate.app.cli import (
     route,
     triggers,
 )
+from leadgate.app.cli.init import init
 from leadgate.app.cli.options import HERE, AsJson, ProjectDir, one_of
 from leadgate.app.cli.output import console, errors, moment, print_json, print_table, progress, share, with_interval
 from leadgate.app.cli.route import put_in_force
 from leadgate.app.cli.worker import worker
-from leadgate.app.wire import CONFIG, open_home
+from leadgate.app.wire import open_home
+from leadgate.errors import RefusedError
 from leadgate.scoring.plan import Durability
 
 if TYPE_CHECKING:
     from leadgate.models.training import Trained
+    from leadgate.app.wire import Home
+    from leadgate.leads.project import Project
     from leadgate.outcomes.performance import Group, Performance
 
 app = typer.Typer(
@@ -50,6 +55,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(data.app, name="data")
+app.add_typer(config.app, name="config")
 app.add_typer(models.app, name="models")
 app.add_typer(outcomes.app, name="outcomes")
 app.add_typer(route.app, name="route")
@@ -85,34 +91,7 @@ def _options(
     del version
 
 
-@app.command()
-def init(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the new project; made if missing.")],
-    source: Annotated[Path, typer.Option("--from", help="A file of leads with their outcomes, any format.")],
-    id_: Annotated[str | None, typer.Option("--id", help="Column that names a lead; guessed when left out.")] = None,
-    target: Annotated[str | None, typer.Option(help="Column that says who converted; guessed when left out.")] = None,
-    timestamp: Annotated[str | None, typer.Option(help="Column with the lead's time; guessed when left out.")] = None,
-    name: Annotated[str, typer.Option(help="Name of the registered model.")] = "lead-scoring",
-    force: Annotated[bool, typer.Option("--force", help="Replace a leadgate.yaml that is there.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Look at a file of leads and write leadgate.yaml with comments.
-
-    Types are inferred; id, target and time are guessed and shown; constant and id-like columns are left out; columns
-    that seem to know the outcome (leakage) are flagged and left out until someone says `use: true`.
-    """
-    from leadgate.app.starting import start_project  # noqa: PLC0415
-
-    inspection, rows = start_project(
-        folder, source, name=name, id_column=id_, target=target, timestamp=timestamp, force=force
-    )
-    if as_json:
-        print_json(inspection)
-        return
-    print_table(f"{source.name}: what {CONFIG} makes of it", ["column", "is", "missing", "AUC", "why"], rows)
-    console.print(
-        f"Wrote {folder / CONFIG}. Read it, then: leadgate data import {source} --project {folder}", markup=False
-    )
+app.command()(init)
 
 
 @app.command()
@@ -124,19 +103,36 @@ def train(
         typer.Option(help="logistic_regression, hist_gradient_boosting or lightgbm, instead of leadgate.yaml's."),
     ] = None,
     as_json: AsJson = False,
+    aliased: Annotated[
+        bool,
+        typer.Option(
+            "--alias/--no-alias", help="--no-alias leaves champion and challenger to `leadgate models promote --gated`."
+        ),
+    ] = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Register nothing; needs no database.")] = False,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE", help="With --dry-run: a file of leads instead of a snapshot."),
+    ] = None,
 ) -> None:
     """Train, evaluate on the hold-out, compile and register a version.
 
     The first version becomes champion; a later one becomes challenger and is compared with the champion on the same
-    hold-out leads.
+    hold-out leads. With --dry-run you see at once what a change of leadgate.yaml or features.py is worth.
     """
-    from leadgate.app.auditing import write_registered  # noqa: PLC0415
     from leadgate.app.starting import with_model  # noqa: PLC0415
-    from leadgate.models.training import train as train_version  # noqa: PLC0415
 
     home = open_home(project)
     config = with_model(home.project, model)
     with progress() as step:
+    if dry_run:
+        _try(home, config, snapshot, source, as_json=as_json)
+        return
+    if source is not None:
+        raise RefusedError("--from goes with --dry-run; `leadgate data import FILE` takes a file in to train on.")
+    from leadgate.app.auditing import write_registered  # noqa: PLC0415
+    from leadgate.models.training import train as train_version  # noqa: PLC0415
+
         trained = train_version(
             home.registry,
             home.snapshots_uri,
@@ -146,6 +142,7 @@ def train(
             author=home.settings.author,
             now=home.clock(),
             step=step,
+            aliased=aliased,
         )
     write_registered(home, trained)
     if as_json:
@@ -311,8 +308,29 @@ def _performance_row(group: "Group") -> tuple[str | int | None, ...]:
 def _print_trained(trained: "Trained") -> None:
     card, overall = trained.card, trained.card.evaluation.overall
     console.print(
-        f"Version {trained.version.version} ({', '.join(trained.version.aliases)}): {card.model.kind} on snapshot "
+def _try(home: "Home", config: "Project", snapshot: int | None, source: Path | None, *, as_json: bool) -> None:
+    from leadgate.app.trying import try_training  # noqa: PLC0415
+
+    if source is not None and snapshot is not None:
+        raise RefusedError("--from and --snapshot both say what to train on; give one of them.")
+    with progress() as step:
+        tried = try_training(home, config, file=source, snapshot=snapshot, step=step)
+    if as_json:
+        print_json(tried)
+        return
+    console.print(
+        f"Registered nothing. {tried.kind} on {tried.training_leads:,} leads; hold-out AUC "
+        f"{with_interval(tried.auc, tried.auc_interval)} on {tried.holdout_leads:,} leads, calibration error "
+        f"{tried.calibration_error:.3f}; model digest {tried.model_digest[:16]}.",
+        markup=False,
+    )
+    if tried.why_library:
+        console.print(f"It would be served by the library: {tried.why_library}", markup=False)
+
+
+        f"Version {trained.version.version} ({aliases}): {card.model.kind} on snapshot "
         f"{card.snapshot_version}, {card.training_leads:,} leads; "
+    aliases = ", ".join(trained.version.aliases) or "no alias"
         f"hold-out AUC {with_interval(overall.auc, overall.auc_interval)} on {card.holdout_leads:,} leads, "
         f"calibration error {overall.calibration_error:.3f}.",
         markup=False,

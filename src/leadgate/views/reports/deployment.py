@@ -32,7 +32,7 @@ class Deployment:
     facts: VersionFacts | None
     """None where the registry does not have it."""
     former: str | None
-    """The champion before it; None where it was the first."""
+    """The champion before it, or the one that it waits to follow; None where it was the first."""
     rollout: RolloutFacts | None
     """None for a version that went into force without one."""
     comparison: Known | None
@@ -42,6 +42,12 @@ class Deployment:
     findings: Known | None
     alerts: Known
     """Those that are open."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether it has answered nobody so far: no route names it."""
+        rows = self.routes.rows
+        return self.rollout is None and not any(self.version in (r["champion"], r["challenger"]) for r in rows)
 
 
 def deployment_report(found: Deployment) -> Report:
@@ -62,7 +68,7 @@ def deployment_report(found: Deployment) -> Report:
                 ("Gates", _gates(found)),
                 ("Lineage", _lineage(found)),
                 ("Hold-out", _holdout(found)),
-                ("Comparison with the former champion", _comparison(found)),
+                (f"Comparison with the {'' if found.waits else 'former '}champion", _comparison(found)),
                 ("Calibration", (sheet.holdout_calibration(found.facts),) if found.facts else ()),
                 ("Feature importance", _importance(found)),
                 ("Segments", (sheet.holdout_segments(found.facts),) if found.facts else ()),
@@ -89,6 +95,8 @@ def _changed(found: Deployment) -> list[Text]:
 
 def _where(found: Deployment) -> Text:
     """Where the version stands."""
+    if found.waits:
+        return said(f"Version {found.version} is registered and has answered nobody so far.")
     if found.rollout is None:
         return said(f"Version {found.version} went into force without a rollout: no gate was asked, only the hold-out.")
     steps, last = found.rollout.steps, len(found.rollout.steps.rows) - 1
@@ -137,7 +145,10 @@ def _test(rollout: RolloutFacts | None) -> Text | None:
 
 def _actions(found: Deployment) -> list[Text]:
     rollout, told = found.rollout, []
-    if rollout is None:
+    if found.waits:
+        start = "leadgate serve" if found.former is None else f"leadgate rollout start {found.version}"
+        told.append(said("Let it answer, if its figures are good enough: ", Code(text=start), "."))
+    elif rollout is None:
         told.append(
             said("Let the next version walk through the gates: ", Code(text="leadgate rollout start VERSION"), ".")
         )
@@ -169,6 +180,8 @@ def _missing(rollout: RolloutFacts) -> Text:
 
 
 def _way(found: Deployment) -> tuple[Block, ...]:
+    if found.waits:
+        return (blocks.acts(found.acts),)
     if found.rollout is None:
         known = found.routes
         rows = [

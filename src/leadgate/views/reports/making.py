@@ -36,12 +36,15 @@ class Period:
 def deployment(reader: Reader, *, rollout: int | None = None, version: str | None = None) -> Report:
     """Of a rollout, or the last one of a version, or the last one; without any, of the version that answers.
 
-    Raises NotFoundError for a rollout or a version that is not there.
+    A version that answers nobody yet is told of where it is asked for. Raises NotFoundError for a rollout or a version
+    that is not there.
     """
     listed = reader.rollouts()
+    asked = reader.version(version)
+    version = asked.number if asked else version  # an alias, or the latest one
     place = _place(reader, listed, rollout, version)
     routes = reader.routes()
-    if place is None and not routes.rows:
+    if place is None and version is None and not routes.rows:
         return _nothing(reader, "deployment", "Deployment", _UNSERVED)
     facts = None if place is None else rollout_facts(reader, listed, place)
     number = facts.challenger if facts else version or str(routes.rows[-1]["champion"])
@@ -49,7 +52,8 @@ def deployment(reader: Reader, *, rollout: int | None = None, version: str | Non
     if facts is None and version is not None and found is None:
         raise NotFoundError(f"There is no version {version} of {reader.project.name!r}; see `leadgate models list`.")
     number = found.number if found else number
-    former = facts.champion if facts else None
+    named = any(number in (row["champion"], row["challenger"]) for row in routes.rows)
+    former = facts.champion if facts else None if named else _champion_beside(reader, number)
     subjects = [f"{reader.project.name} version {number}", *([f"rollout {facts.number}"] if facts else [])]
     return deployment_report(
         Deployment(
@@ -247,6 +251,12 @@ def _place(reader: Reader, listed: Known, rollout: int | None, version: str | No
         known = ", ".join(str(row["rollout_id"]) for row in listed.rows) or "none yet"
         raise NotFoundError(f"Model {reader.project.name!r} has no rollout {rollout}; known: {known}.")
     return places[0] if places else None
+
+
+def _champion_beside(reader: Reader, number: str) -> str | None:
+    """The champion that a version would have to follow; None where it is the champion itself, or there is none."""
+    champion = reader.version("champion")
+    return None if champion is None or champion.number == number else champion.number
 
 
 def _distance(facts: RolloutFacts) -> int:

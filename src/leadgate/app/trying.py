@@ -1,0 +1,79 @@
+"""Trains without a registry and without a database: how good a model of a file of leads would be, and which one."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from leadgate.app.wire import Home
+from leadgate.leads.checking import check_leads
+from leadgate.leads.frames import empty_leads, merge
+from leadgate.leads.project import Project
+from leadgate.leads.snapshots import commit_snapshot
+from leadgate.records import Interval
+
+Step = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tried:
+    """A model that was trained and is kept nowhere."""
+
+    kind: str
+    searched: str | None
+    """How its hyperparameters were found, where a grid is declared."""
+    training_leads: int
+    holdout_leads: int
+    auc: float | None
+    """On the hold-out."""
+    auc_interval: Interval | None
+    calibration_error: float
+    scorer: str
+    """compiled, or library."""
+    why_library: str | None
+    snapshot_digest: str
+    feature_set_hash: str
+    model_digest: str
+    """SHA-256 of the learned parameters: the same data, configuration and packages give the same one."""
+
+
+def try_training(
+    home: Home, project: Project, *, file: Path | None, snapshot: int | None, step: Step = lambda _: None
+) -> Tried:
+    """Train on a file of leads, or on a snapshot (the last one without a number), and register nothing.
+
+    Raises BadFileError, RefusedError when nothing can be learnt, and NotFoundError without a snapshot.
+    """
+    if file is None:
+        return _try(project, home.snapshots_uri, snapshot, step)
+    with tempfile.TemporaryDirectory() as folder:
+        step(f"checking {file.name}")
+        leads = check_leads(project, file=file, now=home.clock()).leads
+        merged = merge(empty_leads(project.lead), leads, project.lead.id)
+        facts = {"file": file.name, "import_id": "", "quarantined": "0"}
+        commit_snapshot(f"{folder}/leads", merged, project.lead, facts)
+        return _try(project, f"{folder}/leads", None, step)
+
+
+def _try(project: Project, uri: str, snapshot: int | None, step: Step) -> Tried:
+    from leadgate.models.evaluation import evaluate  # noqa: PLC0415  # scikit-learn
+    from leadgate.models.training import learn, searched  # noqa: PLC0415
+
+    project, found = searched(uri, project, snapshot_version=snapshot, step=step)
+    made = learn(uri, project, snapshot_version=snapshot, step=step)
+    overall = evaluate(made.held.converted, made.scores, project.thresholds.decision, made.held.segments).overall
+    proof = made.fitted.proof
+    return Tried(
+        kind=project.model.kind,
+        searched=found.sentence if found else None,
+        training_leads=len(made.learnt),
+        holdout_leads=len(made.held),
+        auc=overall.auc,
+        auc_interval=overall.auc_interval,
+        calibration_error=overall.calibration_error,
+        scorer="compiled" if proof is not None and proof.holds else "library",
+        why_library=made.fitted.why_library,
+        snapshot_digest=made.snapshot.digest,
+        feature_set_hash=project.lead.digest,
+        model_digest=made.fitted.model_digest,
+    )
