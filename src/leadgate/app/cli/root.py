@@ -42,9 +42,9 @@ from leadgate.errors import RefusedError
 from leadgate.scoring.plan import Durability
 
 if TYPE_CHECKING:
-    from leadgate.models.training import Trained
     from leadgate.app.wire import Home
     from leadgate.leads.project import Project
+    from leadgate.models.training import Trained
     from leadgate.outcomes.performance import Group, Performance
 
 app = typer.Typer(
@@ -54,8 +54,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-app.add_typer(data.app, name="data")
 app.add_typer(config.app, name="config")
+app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 app.add_typer(outcomes.app, name="outcomes")
 app.add_typer(route.app, name="route")
@@ -102,7 +102,6 @@ def train(
         str | None,
         typer.Option(help="logistic_regression, hist_gradient_boosting or lightgbm, instead of leadgate.yaml's."),
     ] = None,
-    as_json: AsJson = False,
     aliased: Annotated[
         bool,
         typer.Option(
@@ -114,6 +113,7 @@ def train(
         Path | None,
         typer.Option("--from", metavar="FILE", help="With --dry-run: a file of leads instead of a snapshot."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Train, evaluate on the hold-out, compile and register a version.
 
@@ -124,7 +124,6 @@ def train(
 
     home = open_home(project)
     config = with_model(home.project, model)
-    with progress() as step:
     if dry_run:
         _try(home, config, snapshot, source, as_json=as_json)
         return
@@ -133,6 +132,7 @@ def train(
     from leadgate.app.auditing import write_registered  # noqa: PLC0415
     from leadgate.models.training import train as train_version  # noqa: PLC0415
 
+    with progress() as step:
         trained = train_version(
             home.registry,
             home.snapshots_uri,
@@ -141,8 +141,8 @@ def train(
             snapshot_version=snapshot,
             author=home.settings.author,
             now=home.clock(),
-            step=step,
             aliased=aliased,
+            step=step,
         )
     write_registered(home, trained)
     if as_json:
@@ -305,9 +305,6 @@ def _performance_row(group: "Group") -> tuple[str | int | None, ...]:
     )
 
 
-def _print_trained(trained: "Trained") -> None:
-    card, overall = trained.card, trained.card.evaluation.overall
-    console.print(
 def _try(home: "Home", config: "Project", snapshot: int | None, source: Path | None, *, as_json: bool) -> None:
     from leadgate.app.trying import try_training  # noqa: PLC0415
 
@@ -328,9 +325,12 @@ def _try(home: "Home", config: "Project", snapshot: int | None, source: Path | N
         console.print(f"It would be served by the library: {tried.why_library}", markup=False)
 
 
+def _print_trained(trained: "Trained") -> None:
+    card, overall = trained.card, trained.card.evaluation.overall
+    aliases = ", ".join(trained.version.aliases) or "no alias"
+    console.print(
         f"Version {trained.version.version} ({aliases}): {card.model.kind} on snapshot "
         f"{card.snapshot_version}, {card.training_leads:,} leads; "
-    aliases = ", ".join(trained.version.aliases) or "no alias"
         f"hold-out AUC {with_interval(overall.auc, overall.auc_interval)} on {card.holdout_leads:,} leads, "
         f"calibration error {overall.calibration_error:.3f}.",
         markup=False,
