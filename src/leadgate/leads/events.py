@@ -1,6 +1,6 @@
 """What a lead did, as its features may know it: only what lay before the score's time (quiet)."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Self
 
@@ -32,22 +32,23 @@ class Events:
         self._events = tuple(sorted(events, key=_order))
 
     @classmethod
-    def _of(cls, ordered: Iterable[Event]) -> Self:
+    def in_order(cls, ordered: Iterable[Event]) -> Self:
+        """Of events that are in order already."""
         made = cls.__new__(cls)
         made._events = tuple(ordered)  # noqa: SLF001  # its own
         return made
 
     def of(self, *kinds: str) -> Self:
         """Those of these kinds."""
-        return self._of(event for event in self._events if event.kind in kinds)
+        return self.in_order(event for event in self._events if event.kind in kinds)
 
     def since(self, moment: datetime) -> Self:
         """Those at or after a moment."""
-        return self._of(event for event in self._events if event.at >= moment)
+        return self.in_order(event for event in self._events if event.at >= moment)
 
     def until(self, moment: datetime) -> Self:
         """Those before a moment."""
-        return self._of(event for event in self._events if event.at < moment)
+        return self.in_order(event for event in self._events if event.at < moment)
 
     def count(self) -> int:
         """How many there are."""
@@ -105,7 +106,7 @@ def events_before(events: Iterable[LeadEvent], at: datetime) -> Events:
     not known to a score of that time, however early it happened.
     """
     return Events(
-        Event(event.kind, event.at.astimezone(UTC), event.value)
+        Event(event.kind, _utc(event.at), event.value)
         for event in events
         if event.at < at and event.known_at <= at
     )
@@ -116,7 +117,7 @@ class History(msgspec.Struct, frozen=True):
 
     at: datetime
     """UTC, the score's time."""
-    events: Sequence[Event]
+    events: tuple[Event, ...]
     """Oldest first."""
 
 
@@ -130,14 +131,14 @@ _JSON = msgspec.json.Encoder()
 
 
 def history_to_json(at: datetime, events: Events) -> str:
-    """One form for one history: times in UTC with six digits of a second, events in their order."""
-    return _JSON.encode({"at": _iso(at), "events": [[e.kind, _iso(e.at), e.value] for e in events]}).decode()
+    """One form for one history: times in UTC, with six digits of a second where it is no whole one."""
+    return _JSON.encode(History(at=_utc(at), events=tuple(events))).decode()
 
 
 def history_from_json(text: str) -> tuple[datetime, Events]:
     """The score's time and the events that count for it. Raises ValueError for text that is no history."""
     found = _HISTORIES.decode(text)
-    return found.at, Events(found.events)
+    return found.at, Events.in_order(found.events)
 
 
 def time_of_history(text: str) -> datetime:
@@ -150,8 +151,8 @@ def events_in_history(text: str) -> int:
     return len(_HISTORIES.decode(text).events)
 
 
-def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def _utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
 
 
 def _order(event: Event) -> tuple[datetime, str, float]:

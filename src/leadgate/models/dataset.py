@@ -106,11 +106,14 @@ def require_learnable(training: pl.DataFrame, holdout: pl.DataFrame, schema: Lea
 
 def require_values(learnt: Dataset, schema: LeadSchema) -> None:
     """Raise RefusedError, with what to do, for a feature that no lead to train on has a value of."""
-    made = {feature.name for feature in schema.made_features}
+    made = {feature.name: feature for feature in (schema.code.features if schema.code else ())}
     for feature, values in zip(schema.used, zip(*learnt.rows, strict=True), strict=True):
         if all(value is None for value in values):
-            mend, where = ("mend it in features.py", "made") if feature.name in made else ("import it", "features")
+            own, name = made.get(feature.name), feature.name
+            mend = "import it" if own is None else "mend its function in features.py"
+            if own and own.takes_events:
+                mend += " or take in the events that it needs (`leadgate events import`, then `leadgate events attach`)"
+            where = "features" if own is None else "made"
             raise RefusedError(
-                f"Feature {feature.name!r} has no value in any training lead; {mend}, "
-                f"or set `use: false` on lead.{where}.{feature.name}."
+                f"Feature {name!r} has no value in any training lead; {mend}, or set `use: false` on lead.{where}.{name}."
             )
