@@ -25,7 +25,8 @@ from leadgate.app.wire import Home
 from leadgate.errors import LeadgateError
 from leadgate.leads.frames import merge
 from leadgate.leads.snapshots import commit_snapshot, read_snapshot, snapshots
-from leadgate.storage.postgres.audit import latest_entries
+from leadgate.storage.postgres.audit import append_entry, latest_entries
+from leadgate.storage.postgres.partitions import ensure_partitions
 from leadgate.storage.postgres.retrainings import add_step, last_decisions, retrainings_of, steps_of
 from leadgate.storage.postgres.runs import hold_job
 from renewed import EASY, LATER, live, ruled, simulated
@@ -246,7 +247,7 @@ def test_what_was_abandoned_or_judged_otherwise_registers_nothing(
     _refused("nothing to abandon", "retrain", "--abandon", "--reason", "again")
 
 
-def test_a_label_that_was_imported_is_not_lost_in_silence(own_workshop: Home) -> None:
+def test_what_the_snapshot_knows_better_than_the_log_stays(own_workshop: Home) -> None:
     """The CRM tells of wins alone, and a lead that was won long ago is scored again: it stays won."""
     home = own_workshop
     _, there = read_snapshot(home.snapshots_uri, home.project.lead)
@@ -255,6 +256,12 @@ def test_a_label_that_was_imported_is_not_lost_in_silence(own_workshop: Home) ->
     both = merged(home, seen, {*seen["lead_id"]})
     assert (both.changed, both.new["converted"].to_list()) == (0, [False])
     assert merged(home, seen, {"new"}).changed == 1
+    # And once the log has lost days, a later score of that lead is not its first one.
+    with home.connection() as connection:
+        ensure_partitions(connection, {LATER.date()})
+        append_entry(connection, at=LATER, actor="anna", act="log.retain", subject="day 2026-05-01", details={})
+    both = merged(home, seen, {"new"})
+    assert (both.changed, both.new["lead_id"].to_list()) == (0, ["new"])
 
 
 def test_a_rollout_starts_by_itself_only_where_it_may_and_none_is_under_way(own_workshop: Home) -> None:

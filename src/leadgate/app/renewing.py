@@ -3,7 +3,7 @@
 import io
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -17,10 +17,12 @@ from leadgate.leads.importing import describe_fault
 from leadgate.leads.snapshots import Snapshot, commit_snapshot, read_snapshot, snapshot_with, snapshots
 from leadgate.leads.validation import Validated, validate
 from leadgate.outcomes.harvesting import Harvest, harvest, known_until
+from leadgate.storage.postgres.audit import latest_entries
 from leadgate.storage.postgres.connection import Connection
 from leadgate.storage.postgres.deliveries import delivery_hours
 from leadgate.storage.postgres.imports import ImportRecord, serialise_imports
 from leadgate.storage.postgres.outcomes import last_outcomes
+from leadgate.storage.postgres.retention import logged_days
 from leadgate.storage.postgres.retrainings import first_scores
 from leadgate.storage.postgres.routes import routes_of
 
@@ -43,6 +45,8 @@ class Judged:
     choice: "Choice"
     gates: "tuple[Gate, ...]"
     champion: "Version"
+    other_kind: str | None
+    """What to say where the champion is a model of another kind than leadgate.yaml's."""
 
 
 def collect(home: Home, connection: Connection, at: datetime) -> Harvest:
@@ -94,16 +98,30 @@ def record_of(judged: Validated, name: str, at: datetime) -> ImportRecord:
 def merged(home: Home, leads: pl.DataFrame, unheard: Collection[str]) -> Merged:
     """The last snapshot with these leads laid over it, but for those of whom it knows more.
 
-    A lead that was imported as converted, and scored later, is not lost because the CRM does not tell of it again.
+    A lead that was imported as converted, and scored later, is not lost because the CRM does not tell of it again. And
+    where days have left the log, the first score that it has of an older lead is not the lead's first.
     """
     schema, uri = home.project.lead, home.snapshots_uri
     there = read_snapshot(uri, schema)[1] if snapshots(uri) else empty_leads(schema)
-    known = there.filter(pl.col(schema.target).is_not_null())[schema.id]
-    kept = leads.filter(~(pl.col(schema.id).is_in(list(unheard)) & pl.col(schema.id).is_in(known.to_list())))
+    known, begins = there.filter(pl.col(schema.target).is_not_null()), _log_begins(home)
+    left = set(known[schema.id]) & set(unheard)
+    if begins is not None:
+        older = known if schema.timestamp is None else known.filter(pl.col(schema.timestamp) < begins)
+        left |= set(older[schema.id])
+    kept = leads.filter(~pl.col(schema.id).is_in(list(left)))
     if HISTORY in columns_of(schema):  # of the score, which is the time that these leads have
         with home.connection() as connection:
             kept = attach_histories(connection, kept, schema)
     return merge(there, as_snapshot(there, kept, schema), schema.id)
+
+
+def _log_begins(home: Home) -> datetime | None:
+    """The first day of a prediction log that days have left; None for a whole one."""
+    with home.connection() as connection:
+        if not latest_entries(connection, act="log.retain", most=1):
+            return None
+        days = [day.day for day in logged_days(connection)]
+    return datetime.combine(min(days), time(), UTC) if days else None
 
 
 def snapshot_of(
@@ -153,17 +171,19 @@ def judged(home: Home, snapshot: int, *, at: datetime, author: str) -> Judged:
         since=choice.since,
     )
     recent = comparable(candidate.holdout, project.lead, since=latest - timedelta(days=rules.compare_days))
-    auc = candidate.card.evaluation.overall.auc
+    auc, present = candidate.card.evaluation.overall.auc, home.registry.card(champion)
     assert auc is not None  # a hold-out of one kind is refused before
     gates = judge(
         rules.gates,
         holdout_auc=auc,
         leads=len(candidate.held),
         recent=compare_with(home.registry, champion, candidate, recent),
-        champion_auc=home.registry.card(champion).evaluation.overall.auc,
+        champion_auc=present.evaluation.overall.auc,
         locked=_locked(home, candidate, champion, leads),
     )
-    return Judged(candidate=candidate, choice=choice, gates=gates, champion=champion)
+    kinds = (project.model.kind, present.model.kind)
+    told = None if kinds[0] == kinds[1] else f"leadgate.yaml trains {kinds[0]}, and the champion is {kinds[1]}"
+    return Judged(candidate=candidate, choice=choice, gates=gates, champion=champion, other_kind=told)
 
 
 def _latest(leads: pl.DataFrame, timestamp: str | None, at: datetime) -> datetime:

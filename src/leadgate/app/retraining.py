@@ -226,7 +226,10 @@ def _judge(home: Home, run: Retraining, judged: "Judged", done: Mapping[str, Don
     if twin is not None:
         same = f"it is the same model as version {twin.version}, bit for bit: there was nothing new to learn"
         return _Ended(result="stopped", sentence=same, severity="green")
-    return _Ended(result="stopped", sentence=f"nothing was registered, gate {why}") if fate == "stopped" else None
+    if fate != "stopped":
+        return None
+    kind = "" if judged.other_kind is None else f". {judged.other_kind} (section model)"
+    return _Ended(result="stopped", sentence=f"nothing was registered, gate {why}{kind}")
 
 
 def _register(home: Home, run: Retraining, judged: "Judged") -> "Version":

@@ -94,7 +94,7 @@ def add_rules(config: Path) -> None:
     """Write the team's own rules into a fresh leadgate.yaml."""
     text = config.read_text(encoding="utf-8")
     for key, value in {**RULES["outcomes"], **RULES["thresholds"]}.items():
-        text = re.sub(rf"^  {key}: [\w.]+", f"  {key}: {value}", text, flags=re.MULTILINE)
+        text = re.sub(rf"^  {key}: [\w.]+", f"  {key}: {value}", text, count=1, flags=re.MULTILINE)
     rules = yaml.safe_load(text)["rollout"]
     for key, value in RULES["rollout"].items():
         rules[key] = {**rules[key], **value} if isinstance(value, dict) else value

@@ -63,4 +63,6 @@ def _row(trigger: "Trigger") -> tuple[str, ...]:
 
 
 def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.4g}"
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if value == round(value) else f"{value:,.4g}"
