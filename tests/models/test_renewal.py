@@ -67,6 +67,22 @@ def test_each_gate_keeps_back_what_it_is_for(
     assert (got, by.name if by else None) == (fate, gate)
 
 
+@pytest.mark.parametrize(
+    ("gain", "before", "fate"), ((0.6, 0.95, "challenger"), (0.6, 0.7, "stopped"), (-0.005, 0.95, "stopped"))
+)
+def test_old_leads_do_not_bind_where_the_world_has_turned(gain: float, before: float, fate: str) -> None:
+    """The champion has surely lost and the new version surely gains; one of both alone is no world that turned."""
+    gates = judge(
+        GATES,
+        holdout_auc=0.9,
+        leads=600,
+        recent=compared(gain),
+        champion_auc=before,
+        locked=locked(candidate=0.7),
+    )
+    assert fate_of(gates)[0] == fate
+
+
 def test_six_steps_of_a_little_worse_do_not_add_up() -> None:
     """95 % of the last one would let 0.88 fall to 0.65; the best champion so far does not move down."""
     auc, passed = 0.88, []

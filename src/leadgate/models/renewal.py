@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from leadgate.leads.made import with_made
@@ -18,11 +20,16 @@ from leadgate.models.evaluation import Comparison
 from leadgate.models.pipeline import build_pipeline, frame_of, predict
 from leadgate.models.reproduction import differences
 from leadgate.stats.auc import auc
+from leadgate.stats.proportions import Z95
 
 Fate = Literal["challenger", "registered", "stopped"]
 
+Values = npt.NDArray[np.float64]
+
 _RECENT = 0.2
-"""Share of the leads, the last ones, on which a model of all leads and one of a window are compared."""
+"""Share of the window's leads, the last ones, on which a model of all leads and one of the window are compared."""
+_SUREST = 1e-6
+"""A probability nearer to 0 or 1 counts as this one: no single lead decides alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +94,7 @@ def judge(
         _locked_labels(locked, gates.relabelled),
         _holdout("alert", holdout_auc, leads, gates.alert_auc, "stopped"),
         _champion(recent, gates.champion_margin),
-        _best(locked, gates.locked_margin),
+        _best(locked, gates.locked_margin, _turned(recent, champion_auc)),
         _recent_outcomes(recent, champion_auc, gates.unexplained_loss),
         _holdout("challenger", holdout_auc, leads, gates.challenger_auc, "registered"),
     ]
@@ -127,25 +134,35 @@ def choose(
 ) -> Choice:
     """Whether to train on all labelled leads or on those of the last ``window_days``.
 
-    Both are fitted on the leads before the most recent fifth, and ranked on that fifth, by time: as a version will
-    meet leads that come after those it learnt from. All leads, where the window is no better or cannot be tried.
+    Both are fitted on the leads before the most recent fifth of the window, and held against that fifth, by time: as a
+    version will meet leads that come after those it learnt from. The window, where its log loss is surely lower (two
+    standard errors, paired): it says how well leads are ranked and how right the probabilities are. Else all leads,
+    for a choice by chance would change from week to week.
     """
     if window_days is None or schema.timestamp is None:
         return _all("all leads: there is no window or no timestamp")
-    since = now - timedelta(days=window_days)
-    later = pl.Series(time_holdout(leads[schema.timestamp].to_numpy(), _RECENT))
-    before, recent = leads.filter(~later), leads.filter(later)
-    within = created_since(before, schema, since)
-    if within.height == before.height:
+    window = created_since(leads, schema, now - timedelta(days=window_days))
+    if window.height == leads.height:
         return _all(f"all leads: they came within the window of {window_days:g} days")
-    if min(_fewest(part, schema) for part in (before, within, recent)) < FEWEST_OF_A_CLASS or _empty(within, schema):
+    later = pl.Series(time_holdout(window[schema.timestamp].to_numpy(), _RECENT)) if window.height else pl.Series([])
+    recent, within = window.filter(later), window.filter(~later)
+    if min(_fewest(recent, schema), _fewest(within, schema)) < FEWEST_OF_A_CLASS or _empty(within, schema):
         return _all("all leads: too few of a kind are in the window to try a model of them")
-    whole, last = (_auc_on(recent, part, schema, model) for part in (before, within))
-    better = last > whole
-    told = f"AUC {whole:.3f} of all leads and {last:.3f} of the last {window_days:g} days, on the latest leads"
+    before = leads.filter(pl.col(schema.timestamp) < recent[schema.timestamp].min())
+    won = dataset_of(recent, schema).converted
+    whole, last = (_scores_on(recent, part, schema, model) for part in (before, within))
+    better = _surely_less(_log_loss(won, last), _log_loss(won, whole))
+    aucs = auc(won, whole), auc(won, last)
+    told = (
+        f"AUC {aucs[0]:.3f} and log loss {_log_loss(won, whole).mean():.3f} of all leads, {aucs[1]:.3f} and "
+        f"{_log_loss(won, last).mean():.3f} of the last {window_days:g} days, on the latest leads ({recent.height:,})"
+    )
     which = f"the last {window_days:g} days" if better else "all leads"
     return Choice(
-        since=since if better else None, auc_all=whole, auc_recent=last, sentence=f"{which}: {told} ({recent.height:,})"
+        since=now - timedelta(days=window_days) if better else None,
+        auc_all=aucs[0],
+        auc_recent=aucs[1],
+        sentence=f"{which}: {told}",
     )
 
 
@@ -218,7 +235,7 @@ def _champion(recent: Comparison | None, margin: float) -> Gate:
         value=recent.auc.difference,
         threshold=-margin,
         sentence=f"AUC {recent.challenger.auc:.3f}, the champion's {recent.champion.auc:.3f} on the same "
-        f"{recent.champion.leads:,} recent leads: {recent.auc.difference:+.3f} (95 %: {low:+.3f} to {high:+.3f}); "
+        f"{recent.champion.leads:,} held-out leads: {recent.auc.difference:+.3f} (95 %: {low:+.3f} to {high:+.3f}); "
         f"it may lie {margin:g} below",
     )
 
@@ -238,23 +255,42 @@ def _recent_outcomes(recent: Comparison | None, champion_auc: float | None, most
         value=loss,
         threshold=most,
         sentence=f"the champion has AUC {recent.champion.auc:.3f} (95 %: up to {interval.high:.3f}) on "
-        f"{recent.champion.leads:,} recent leads, {champion_auc:.3f} on its hold-out; {told}"
+        f"{recent.champion.leads:,} held-out leads, {champion_auc:.3f} when it was registered; {told}"
         + ("" if loss <= most or learnt else ": are these outcomes right? `leadgate data diff` shows what changed"),
     )
 
 
-def _best(locked: Locked | None, margin: float) -> Gate:
+def _best(locked: Locked | None, margin: float, turned: str | None) -> Gate:
+    """Where the world has turned, a model of how it is now cannot be right about how it was; nor need it be."""
     if locked is None:
         return _unjudged("best champion", "stopped", -margin)
     difference = locked.candidate - locked.best
+    reaches = difference >= -margin
     return Gate(
         name="best champion",
-        passed=difference >= -margin,
+        passed=reaches or turned is not None,
         fails_to="stopped",
         value=difference,
         threshold=-margin,
         sentence=f"AUC {locked.candidate:.3f} on {locked.leads:,} leads with locked outcomes, {locked.best:.3f} by "
-        f"version {locked.best_version}, the best champion so far; it may lie {margin:g} below, whichever is champion",
+        f"version {locked.best_version}, the best champion so far; it may lie {margin:g} below, whichever is champion"
+        + (f"; but {turned}" if turned and not reaches else ""),
+    )
+
+
+def _turned(recent: Comparison | None, champion_auc: float | None) -> str | None:
+    """That the world has turned, in words: the champion has surely lost, and what learnt from it surely gains.
+
+    Both on recent leads. Outcomes that are wrong at random cost the champion too, and nobody gains on them.
+    """
+    interval = None if recent is None else recent.champion.auc_interval
+    if recent is None or champion_auc is None or interval is None:
+        return None
+    if interval.high >= champion_auc or recent.auc.interval.low <= 0:
+        return None
+    return (
+        f"the world has turned: on recent leads the champion has at most {interval.high:.3f}, {champion_auc:.3f} on "
+        f"its hold-out, and the new version is surely better on them ({recent.auc.difference:+.3f})"
     )
 
 
@@ -274,14 +310,25 @@ def _all(sentence: str) -> Choice:
     return Choice(since=None, auc_all=None, auc_recent=None, sentence=sentence)
 
 
-def _auc_on(recent: pl.DataFrame, before: pl.DataFrame, schema: LeadSchema, model: ModelRules) -> float:
+def _scores_on(recent: pl.DataFrame, before: pl.DataFrame, schema: LeadSchema, model: ModelRules) -> Values:
     from threadpoolctl import threadpool_limits  # noqa: PLC0415
 
     learnt, later = dataset_of(before, schema), dataset_of(recent, schema)
     pipeline = build_pipeline(schema, model)
     with threadpool_limits(limits=1):
         pipeline.fit(frame_of(schema, learnt.rows), learnt.converted)
-    return auc(later.converted, predict(pipeline, frame_of(schema, later.rows)))
+    return predict(pipeline, frame_of(schema, later.rows))
+
+
+def _log_loss(converted: npt.NDArray[np.bool_], scores: Values) -> Values:
+    """Of each lead, in nats."""
+    sure = np.clip(scores, _SUREST, 1 - _SUREST)
+    return -np.log(np.where(converted, sure, 1 - sure))
+
+
+def _surely_less(a: Values, b: Values) -> bool:
+    gain = b - a
+    return bool(gain.mean() > Z95 * gain.std(ddof=1) / np.sqrt(len(gain)))
 
 
 def _fewest(leads: pl.DataFrame, schema: LeadSchema) -> int:
