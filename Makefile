@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-evidently soak check format lock bench bench-scorer bench-rollback bench-serving bench-servers bench-rollout bench-replay bench-shifts bench-monitoring bench-day bench-diagnosis bench-pages bench-reproduce reproduce-elsewhere clean
+.PHONY: help demo test test-evidently soak check format lock bench bench-scorer bench-rollback bench-serving bench-servers bench-rollout bench-replay bench-shifts bench-monitoring bench-day bench-diagnosis bench-pages bench-reproduce bench-exploration reproduce-elsewhere clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -44,7 +44,7 @@ format: $(READY) ## put the code in its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-scorer bench-rollback bench-serving bench-rollout bench-replay bench-shifts bench-monitoring bench-diagnosis ## every figure in docs/benchmarks; QUICK=1 for a short form
+bench: bench-scorer bench-rollback bench-serving bench-rollout bench-replay bench-shifts bench-monitoring bench-diagnosis bench-exploration ## every figure in docs/benchmarks; QUICK=1 for a short form
 
 bench-scorer: $(READY) ## one lead in process: compiled against the library
 	$(BIN)/python benchmarks/scorer.py
@@ -75,6 +75,9 @@ bench-pages: $(READY) ## the dashboard with 10 million predictions in the log (1
 
 bench-diagnosis: $(READY) ## which cause `diagnose` names first when one is provoked
 	$(BIN)/python benchmarks/diagnosis.py
+
+bench-exploration: $(READY) ## feedback bias where the truth is known, and what explored leads make of it
+	$(BIN)/python benchmarks/exploration.py
 
 bench-reproduce: $(READY) ## versions made again in a new environment, by another user, to the bit (some minutes)
 	$(BIN)/python benchmarks/reproduce.py

@@ -58,6 +58,7 @@ _SAME_METRIC: Mapping[str, str] = {
     "segment scores": "prediction drift",
     "estimated AUC": "AUC",
     "estimated calibration": "calibration",
+    "feedback bias": "AUC",
 }
 """Checks that look at one metric of the plan, by its name; any other check is a metric of its own."""
 

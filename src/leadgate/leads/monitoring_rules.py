@@ -70,6 +70,8 @@ class ModelRules(Record):
     """Below the hold-out's precision; and the same for recall."""
     calibration: Limit = Limit(yellow=0.05, red=0.10)
     """Expected calibration error."""
+    feedback_bias: Share | None = 0.02
+    """AUC on all matured leads above or below that which explored leads tell; null: not asked."""
     needs_interval: bool = True
     """An alarm needs the whole 95 % interval beyond the threshold; false: the figure alone."""
 

@@ -87,7 +87,7 @@ class Profile:
     latency: Numeric
     """Milliseconds; without any value for training leads."""
     bands: Mapping[str, int]
-    """Predictions by priority."""
+    """Predictions by the priority that their score gives."""
     numeric: Mapping[str, Numeric] = field(default_factory=dict)
     categorical: Mapping[str, Categorical] = field(default_factory=dict)
     segments: Mapping[str, Mapping[str, Moments]] = field(default_factory=dict)

@@ -40,7 +40,7 @@ def profile_predictions(layout: Layout, predictions: Sequence[Prediction]) -> Pr
         columns,
         scores=np.array([p.predicted_score for p in predictions], dtype=np.float64),
         latencies=np.array([p.latency_ms for p in predictions], dtype=np.float64),
-        bands=Counter([p.priority for p in predictions]),
+        bands=Counter([p.own_priority or p.priority for p in predictions]),
         span=(min(times), max(times)),
     )
 

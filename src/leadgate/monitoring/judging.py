@@ -7,7 +7,7 @@ from datetime import datetime
 from leadgate.leads.baselines import Baseline
 from leadgate.leads.monitoring_rules import MonitoringRules
 from leadgate.leads.profiles import Profile
-from leadgate.monitoring import business, data, integration, model, scores, system
+from leadgate.monitoring import business, data, feedback, integration, model, scores, system
 from leadgate.monitoring.evidence import with_evidence
 from leadgate.monitoring.findings import Finding, ranked
 
@@ -24,6 +24,8 @@ class Side:
     profile: Profile | None
     """Of its scores in the window; None where it gave none."""
     matured: model.Matured
+    explored: feedback.Explored | None = None
+    """Of its matured leads, those that were worked as high; None where none was explored."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -88,7 +90,10 @@ def _side(side: Side, rules: MonitoringRules, *, features: bool) -> list[Finding
                 "its features and scores; train it again, or promote a version that has one",
             )
         ]
-    found = list(model.quality(side.baseline, side.matured, rules, side.arm))
+    found = [
+        *model.quality(side.baseline, side.matured, rules, side.arm),
+        *feedback.feedback_bias(side.matured, side.explored, rules, side.arm),
+    ]
     if side.profile is None:
         sentence = f"version {side.version} gave no score in the window"
         return [

@@ -37,6 +37,7 @@ STEP_OF: Mapping[str, int] = {
     "calibration": 2,
     "estimated AUC": 2,
     "estimated calibration": 2,
+    "feedback bias": 2,
     "score drift": 2,
     "score entropy": 2,
     "segment scores": 2,

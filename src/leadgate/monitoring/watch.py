@@ -1,7 +1,7 @@
 """Gathers what is known, judges it, writes the judgement down."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -16,12 +16,14 @@ from leadgate.leads.profile_bytes import bands_of, scored_until
 from leadgate.leads.profiles import Moments, Profile, add_moments
 from leadgate.leads.project import Project
 from leadgate.monitoring.business import Ratings, Won
+from leadgate.monitoring.feedback import Explored
 from leadgate.monitoring.findings import CheckRun, Finding
 from leadgate.monitoring.integration import Contacted, Deliveries, deliveries_of
 from leadgate.monitoring.judging import Seen, Side, judge
-from leadgate.monitoring.model import Matured
+from leadgate.monitoring.model import Counts, Matured
 from leadgate.monitoring.system import Arrivals, Service
 from leadgate.records import Interval, Route
+from leadgate.stats.explored import Part
 from leadgate.storage.postgres.checks import (
     CheckResult,
     RunSummary,
@@ -142,12 +144,14 @@ def _sides(connection: Connection, project: Project, route: Route | None, now: d
 def _side(connection: Connection, project: Project, arm: str, version: str, now: datetime) -> Side:
     baseline = _baseline(connection, project.name, version)
     since = now - timedelta(days=project.monitoring.window_days)
+    bins = _bins_between(connection, project, now, version, periods_ago=0)
     return Side(
         arm=arm,
         version=version,
         baseline=baseline,
         profile=profile_of(connection, project.name, version, baseline, since=since, until=now),
-        matured=_matured(_bins_between(connection, project, now, version, periods_ago=0)),
+        matured=_matured(bins),
+        explored=_explored(connection, project, now, version, bins),
     )
 
 
@@ -164,25 +168,57 @@ def _bins_between(
     connection: Connection, project: Project, now: datetime, version: str | None, *, periods_ago: int
 ) -> list[ScoredBin]:
     """The leads scored in the last ``matured_days`` that have matured, or in as many days before."""
-    span, window = timedelta(days=project.monitoring.matured_days), timedelta(days=project.outcomes.window_days)
-    until = now - window - periods_ago * span
+    since, until = _matured_span(project, now, periods_ago)
     return matured_scores(
         connection,
         project.name,
-        since=until - span,
+        since=since,
         until=until,
         now=now,
-        window=window,
+        window=timedelta(days=project.outcomes.window_days),
         silence_is_loss=project.outcomes.silence_means == "not_converted",
         version=version,
     )
 
 
+def _matured_span(project: Project, now: datetime, periods_ago: int = 0) -> tuple[datetime, datetime]:
+    span = timedelta(days=project.monitoring.matured_days)
+    until = now - timedelta(days=project.outcomes.window_days) - periods_ago * span
+    return until - span, until
+
+
 def _matured(bins: Sequence[ScoredBin]) -> Matured:
+    won, lost = _counts(bins)
+    return Matured(won=won, lost=lost)
+
+
+def _counts(bins: Iterable[ScoredBin]) -> tuple[Counts, Counts]:
+    """Won and lost leads by bin."""
     won, lost = (np.zeros(len(SCORE_EDGES) + 1, dtype=np.int64) for _ in range(2))
     for found in bins:
         (won if found.won else lost)[found.bin] += found.leads
-    return Matured(won=won, lost=lost)
+    return won, lost
+
+
+def _explored(
+    connection: Connection, project: Project, now: datetime, version: str, bins: Sequence[ScoredBin]
+) -> Explored | None:
+    """The leads that were worked as high, and how many leads each of them stands for.
+
+    The profiles count those, by every score: a lead that was scored again counts again.
+    """
+    if not any(found.explored for found in bins):
+        return None
+    since, until = _matured_span(project, now)
+    bands = _bands(connection, project.name, since=since, until=until, version=version)
+    high = _counts(found for found in bins if found.own_high)
+    others = _counts(found for found in bins if found.explored and not found.own_high)
+    drawn = _counts(found for found in bins if found.explored and found.own_high)
+    return Explored(
+        high=Part(leads=bands.get("high", 0), won=high[0], lost=high[1]),
+        others=Part(leads=sum(bands.values()) - bands.get("high", 0), won=others[0], lost=others[1]),
+        drawn_high=drawn,
+    )
 
 
 def _won(bins: Sequence[ScoredBin]) -> Won:
@@ -227,10 +263,12 @@ def _contacted(connection: Connection, model_name: str, *, since: datetime, unti
     return Contacted(waits={priority: _moments(figures) for priority, figures in waits.items()}, share=share)
 
 
-def _bands(connection: Connection, model_name: str, *, since: datetime, until: datetime) -> Mapping[str, int]:
-    """The leads of a span by priority, whichever version and whichever bins: a team works them all."""
+def _bands(
+    connection: Connection, model_name: str, *, since: datetime, until: datetime, version: str | None = None
+) -> Mapping[str, int]:
+    """The leads of a span by priority, of a version or whichever, whatever their bins: a team works them all."""
     bands = Counter[str]()
-    for part in parts_between(connection, model_name, since=since, until=until):
+    for part in parts_between(connection, model_name, since=since, until=until, version=version):
         bands.update(bands_of(part.payload))
     return bands
 

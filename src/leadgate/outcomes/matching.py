@@ -15,6 +15,8 @@ class Matched:
     leads: pl.DataFrame
     """One row a lead: lead_id, model_version, segment, predicted_score, scored_at, converted (within the window),
     deal_size and days_to_close (null unless converted within the window)."""
+    matured: pl.DataFrame
+    """All leads whose window has passed, by their first score, whether their outcome is known or not."""
     predictions: int
     scored: int
     """Leads with at least one prediction (per version when versions are kept apart)."""
@@ -61,6 +63,7 @@ def match(
             deal_size=pl.when(won).then("deal_size"),
             days_to_close=pl.when(won).then("days_to_close"),
         ).drop("outcome_at"),
+        matured=matured,
         predictions=predictions.height,
         scored=first.height,
         immature=first.height - matured.height,

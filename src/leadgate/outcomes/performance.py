@@ -7,9 +7,11 @@ import polars as pl
 
 from leadgate.errors import RefusedError
 from leadgate.leads.project import Project
+from leadgate.outcomes.exploring import Feedback, feedback_of
 from leadgate.outcomes.matching import Matched, match
 from leadgate.stats.classification import Classification, classify
 from leadgate.storage.postgres.connection import Connection
+from leadgate.storage.postgres.contacts import contacted_among
 from leadgate.storage.postgres.outcomes import last_outcomes
 from leadgate.storage.postgres.predictions import scored_leads
 
@@ -44,6 +46,8 @@ class Performance:
     """None when no matured lead has an outcome yet."""
     by: str | None
     groups: tuple[Group, ...]
+    feedback: Feedback | None
+    """What explored leads tell; None where none has matured with an outcome."""
 
 
 def measure(
@@ -63,11 +67,20 @@ def measure(
     outcomes = last_outcomes(connection, until=now)
     matched = match(predictions, outcomes, project.outcomes, now)
     apart = match(predictions, outcomes, project.outcomes, now, by_version=True) if by == "version" else matched
-    return judge(matched, apart, project, now=now, since=since, by=by), matched.leads
+    drawn = matched.leads.filter("explored")["lead_id"].to_list()
+    feedback = feedback_of(matched, contacted_among(connection, drawn, until=now))
+    return judge(matched, apart, project, now=now, since=since, by=by, feedback=feedback), matched.leads
 
 
 def judge(
-    matched: Matched, apart: Matched, project: Project, *, now: datetime, since: datetime | None, by: str | None
+    matched: Matched,
+    apart: Matched,
+    project: Project,
+    *,
+    now: datetime,
+    since: datetime | None,
+    by: str | None,
+    feedback: Feedback | None = None,
 ) -> Performance:
     """The figures of matched leads; ``apart`` are those that ``by`` breaks down."""
     threshold = project.thresholds.decision
@@ -84,6 +97,7 @@ def judge(
         overall=_group("all", matched.leads, threshold) if matched.leads.height else None,
         by=by,
         groups=_groups(apart.leads, by, threshold) if by else (),
+        feedback=feedback,
     )
 
 

@@ -57,10 +57,10 @@ def auc_of_counts(won: Counts, lost: Counts) -> BinnedAuc | None:
     of_won = float((won * (below / n - value) ** 2).sum() / max(1.0, m - 1))
     of_lost = float((lost * (above / m - value) ** 2).sum() / max(1.0, n - 1))
     variance = of_won / m + of_lost / n
-    return BinnedAuc(value=value, variance=variance, interval=_on_logits(value, variance, min(m, n)))
+    return BinnedAuc(value=value, variance=variance, interval=on_logits(value, variance, min(m, n)))
 
 
-def _on_logits(value: float, variance: float, rarer: float) -> Interval:
+def on_logits(value: float, variance: float, rarer: float) -> Interval:
     """As ``stats.auc`` has it; a perfect ranking of k pairs bounds the true one by 0.05 ** (1 / k)."""
     if not 0 < value < 1:
         bound = 0.05 ** (1 / max(1.0, rarer))

@@ -32,6 +32,7 @@ from leadgate.app.cli import (
     route,
     triggers,
 )
+from leadgate.app.cli.exploration import print_feedback
 from leadgate.app.cli.init import init
 from leadgate.app.cli.options import HERE, AsJson, ProjectDir, one_of
 from leadgate.app.cli.output import console, errors, moment, print_json, print_table, progress, share, with_interval
@@ -288,6 +289,8 @@ def print_performance(measured: "Performance") -> None:
         [_performance_row(group) for group in groups],
         numbers=" r rrrrrr",
     )
+    if measured.feedback is not None:
+        print_feedback(measured.feedback)
 
 
 def _performance_row(group: "Group") -> tuple[str | int | None, ...]:

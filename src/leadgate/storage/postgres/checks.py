@@ -63,6 +63,10 @@ class ScoredBin:
     """Number, mean and sum of squared distances of the reported deal sizes."""
     days: tuple[int, float, float]
     """The same of the days to close."""
+    own_high: bool = False
+    """Whether their scores give them priority high."""
+    explored: bool = False
+    """Whether they were drawn at random to have it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +134,8 @@ def matured_scores(
             leads=row[2],
             deals=(row[3], row[4] or 0.0, row[5]),
             days=(row[6], row[7] or 0.0, row[8]),
+            own_high=row[9],
+            explored=row[10],
         )
         for row in rows
     ]

@@ -24,3 +24,11 @@ def contacts_of(connection: Connection, lead_id: str, *, most: int = 50) -> list
     """When the sales team was in touch with a lead, the last time first."""
     with connection.cursor(row_factory=class_row(Contact)) as cursor:
         return cursor.execute(statement("contacts", "contacts_of"), {"lead_id": lead_id, "most": most}).fetchall()
+
+
+def contacted_among(connection: Connection, lead_ids: Sequence[str], *, until: datetime) -> frozenset[str]:
+    """Those of some leads that the sales team was in touch with, as known at a time."""
+    if not lead_ids:
+        return frozenset()
+    values = {"lead_ids": list(lead_ids), "until": until}
+    return frozenset(row[0] for row in connection.execute(statement("contacts", "contacted_among"), values))

@@ -192,8 +192,8 @@ def scored_leads(
 ) -> "pl.DataFrame":
     """Every prediction of a model in a span, oldest first.
 
-    Columns: lead_id, scored_at (UTC), model_version, predicted_score, segment (the value of the feature of that
-    name, null without one).
+    Columns: lead_id, scored_at (UTC), model_version, predicted_score, own_high (whether that gives it priority high),
+    explored, segment (the value of the feature of that name, null without one).
     """
     import polars as pl  # noqa: PLC0415  # serving never needs it
 
@@ -209,6 +209,8 @@ def scored_leads(
             "scored_at": pl.Datetime("us", "UTC"),
             "model_version": pl.String(),
             "predicted_score": pl.Float64(),
+            "own_high": pl.Boolean(),
+            "explored": pl.Boolean(),
             "segment": pl.String(),
         },
     )

@@ -36,13 +36,15 @@ WITH last AS MATERIALIZED (
     ORDER BY lead_id, outcome_id DESC
 ),
 scored AS (
-    SELECT lead_id, scored_at, prediction_id, predicted_score
+    SELECT lead_id, scored_at, prediction_id, predicted_score,
+           coalesce(own_priority, priority) = 'high' AS own_high, explored
     FROM leadgate.prediction_logs
     WHERE %(silence_is_loss)s
       AND model_name = %(model_name)s AND scored_at >= %(since)s AND scored_at <= %(until)s
       AND (%(version)s::text IS NULL OR model_version = %(version)s)
     UNION ALL
-    SELECT lead_id, scored_at, prediction_id, predicted_score
+    SELECT lead_id, scored_at, prediction_id, predicted_score,
+           coalesce(own_priority, priority) = 'high' AS own_high, explored
     FROM leadgate.prediction_logs
     JOIN last USING (lead_id)
     WHERE NOT %(silence_is_loss)s
@@ -50,13 +52,15 @@ scored AS (
       AND (%(version)s::text IS NULL OR model_version = %(version)s)
 ),
 first AS (
-    SELECT DISTINCT ON (lead_id) lead_id, scored_at, predicted_score
+    SELECT DISTINCT ON (lead_id) lead_id, scored_at, predicted_score, own_high, explored
     FROM scored
     ORDER BY lead_id, scored_at, prediction_id
 ),
 judged AS (
     SELECT greatest(0, ceil(f.predicted_score * 10000 - 1e-9) - 1)::integer AS bin,
            coalesce(o.converted AND o.outcome_at <= f.scored_at + %(window)s, false) AS won,
+           f.own_high,
+           f.explored,
            o.deal_size,
            o.days_to_close
     FROM first f
@@ -65,9 +69,10 @@ judged AS (
 )
 SELECT bin, won, count(*),
        count(deal_size), avg(deal_size), coalesce(var_pop(deal_size) * count(deal_size), 0),
-       count(days_to_close), avg(days_to_close), coalesce(var_pop(days_to_close) * count(days_to_close), 0)
+       count(days_to_close), avg(days_to_close), coalesce(var_pop(days_to_close) * count(days_to_close), 0),
+       own_high, explored
 FROM judged
-GROUP BY bin, won
+GROUP BY bin, won, own_high, explored
 
 -- coverage
 -- Leads of which an outcome or a contact was recorded in the span; the last ones of each suffice.

@@ -9,3 +9,8 @@ FROM leadgate.lead_contacts
 WHERE lead_id = %(lead_id)s
 ORDER BY contacted_at DESC
 LIMIT %(most)s
+
+-- contacted_among
+SELECT DISTINCT lead_id
+FROM leadgate.lead_contacts
+WHERE lead_id = ANY(%(lead_ids)s) AND recorded_at <= %(until)s

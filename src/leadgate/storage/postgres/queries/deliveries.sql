@@ -20,7 +20,7 @@ SELECT max(recorded_at) FROM leadgate.lead_contacts WHERE recorded_at <= %(until
 
 -- waits
 -- First contacts after a score; the latest suffice, with how many there are. A score older than a month is not what
--- made somebody call.
+-- made somebody call. Explored leads are left out: their priority is not that of their score.
 WITH contacted AS MATERIALIZED (
     SELECT lead_id, min(contacted_at) AS contacted_at
     FROM leadgate.lead_contacts
@@ -37,13 +37,14 @@ scored AS (
     SELECT p.priority, extract(epoch FROM c.contacted_at - p.scored_at)::double precision / 86400 AS days
     FROM latest c
     CROSS JOIN LATERAL (
-        SELECT priority, scored_at
+        SELECT priority, explored, scored_at
         FROM leadgate.prediction_logs
         WHERE lead_id = c.lead_id AND model_name = %(model_name)s
           AND scored_at <= c.contacted_at AND scored_at > c.contacted_at - interval '30 days'
         ORDER BY scored_at DESC
         LIMIT 1
     ) AS p
+    WHERE NOT p.explored
 )
 SELECT priority, count(*), avg(days), coalesce(var_pop(days) * count(*), 0), (SELECT count(*) FROM contacted)
 FROM scored

@@ -43,6 +43,8 @@ COPY (
            (extract(epoch FROM p.scored_at) * 1000000)::bigint AS scored_at,
            p.model_version,
            p.predicted_score,
+           coalesce(p.own_priority, p.priority) = 'high' AS own_high,
+           p.explored,
            p.features ->> %(segment)s AS segment
     FROM leadgate.prediction_logs p
     WHERE p.model_name = %(model_name)s
