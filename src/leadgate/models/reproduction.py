@@ -269,7 +269,8 @@ def _amiss(found: Reproduction) -> str:
 
 
 def _why(inputs: Sequence[Input]) -> str:
-    other = [entry for entry in inputs if entry.state == "other" and entry.what in {"packages", "arithmetic"}]
+    explains = {"packages", "arithmetic", "record"}
+    other = [entry for entry in inputs if entry.state == "other" and entry.what in explains]
     if other:
         return " ".join(entry.sentence for entry in other)
     return "Every input is as it was; please report it, with the JSON of this command."
