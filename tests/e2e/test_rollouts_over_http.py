@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from commands import Cli
@@ -45,6 +46,16 @@ def client(project: Cli, keys: dict[str, dict[str, str]]) -> Iterator[httpx.Clie
 def post(client: httpx.Client, path: str, headers: dict[str, str], **body: Any) -> httpx.Response:
     """Ask for an act."""
     return client.post(f"/rollouts{path}", json=body, headers=headers)
+
+
+def forking(project: Cli) -> list[psutil.Process]:
+    """The process of the service that forks for commands."""
+    return [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if any('"forks":true' in word and str(project.folder) in word for word in process.info["cmdline"] or ())
+        and (process.parent() or process).cmdline() != process.cmdline()  # a fork looks the same
+    ]
 
 
 def test_a_rollout_is_led_by_those_whose_keys_allow_it(
@@ -91,8 +102,7 @@ def test_a_rollout_is_led_by_those_whose_keys_allow_it(
     assert (back.status_code, back.json()["state"]["stage"]) == (200, "rolled_back")
     assert client.get("/health/ready").json()["challenger"] is None
 
-    (listed,) = client.get("/rollouts", headers=reader).json()
-    number = listed["rollout"]["rollout_id"]
+    (number,) = [each["rollout"]["rollout_id"] for each in client.get("/rollouts", headers=reader).json()]
     told = client.get(f"/rollouts/{number}", headers=reader).json()
     assert [(s["act"], s["acted_by"]) for s in told["steps"]] == [("start", "operator"), ("roll_back", "operator")]
     (judgement,) = told["judgements"]
@@ -100,8 +110,10 @@ def test_a_rollout_is_led_by_those_whose_keys_allow_it(
     assert client.get(path, headers=reader).json()["evidence"]["state"]["stage"] == "shadow"
     assert client.get("/rollouts/7777", headers=reader).status_code == 404
     assert client.get("/rollouts/x", headers=reader).status_code == 422
+    (forks,) = forking(project)
+    forks.kill()  # whatever it dies of, nobody who acts notices
     closed = post(client, f"/{number}/postmortem", operator, findings="nothing was wrong")
     assert (closed.status_code, closed.json()[0]["closed_by"]) == (200, "operator")
+    assert [process.pid != forks.pid for process in forking(project)] == [True]
     actors = {e["act"]: e["actor"] for e in project.json("audit", "list")}
-    assert actors["rollout.approve"] == "ML lead"
-    assert actors["rollout.roll_back"] == "operator"
+    assert (actors["rollout.approve"], actors["rollout.roll_back"]) == ("ML lead", "operator")

@@ -68,7 +68,7 @@ class Service:
 
     def drainers(self) -> list[psutil.Process]:
         """The drainer, if it is alive."""
-        return self._children('"worker":null')
+        return self._children('"worker":null,"pages":null,"desk":null,"forks":false')
 
     def kill_worker(self, which: int = 0) -> None:
         """SIGKILL."""

@@ -25,7 +25,8 @@ log = logging.getLogger("leadgate.children")
 def main() -> None:
     """Run a child to its end."""
     plan = msgspec.json.decode(sys.argv[1], type=ChildPlan)
-    end_with_parent()
+    if not plan.forks:  # it has no thread, and looks at standard input by itself
+        end_with_parent()
     shift = timedelta(days=plan.clock_shift_days)
     try:
         _role(plan)(plan, lambda: datetime.now(UTC) + shift)
@@ -43,6 +44,8 @@ def main() -> None:
 def _role(plan: ChildPlan) -> Callable[[ChildPlan, Callable[[], datetime]], None]:
     if plan.worker is not None:
         return _work
+    if plan.forks:
+        return _fork
     return _drain if plan.pages is None else _show
 
 
@@ -70,6 +73,12 @@ def _show(plan: ChildPlan, clock: Callable[[], datetime]) -> None:
     assert plan.pages is not None
     log_to_stderr("pages")
     show_pages(plan, plan.pages, os.environ[DATABASE_URL], clock)
+
+
+def _fork(plan: ChildPlan, _: Callable[[], datetime]) -> None:
+    from leadgate.app.forking import fork_for_desks  # noqa: PLC0415
+
+    fork_for_desks(plan)
 
 
 def fetch(project: Path, version: str) -> None:

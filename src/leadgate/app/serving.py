@@ -61,13 +61,14 @@ def _serve(home: Home, serving: Serving, listener: socket.socket, *, with_keys: 
     for folder in (home.spool, home.run):
         folder.mkdir(parents=True, exist_ok=True)
     supervisor = Supervisor(home.keep_database, {DATABASE_URL: home.database_url})
-    with _socket(home) as pages:
+    with _socket(home, "pages") as pages, _socket(home, "desk") as desk:
+        shown = PagesPlan(socket=pages, with_keys=with_keys, local=is_loopback(serving.host))
         try:
             supervisor.start(
-                _workers(home, serving, listener, pages, with_keys=with_keys),
+                _workers(home, serving, listener, pages, desk, with_keys=with_keys),
                 _child(home),
                 listener,
-                _child(home, pages=PagesPlan(socket=pages, with_keys=with_keys, local=is_loopback(serving.host))),
+                {"pages": _child(home, pages=shown, desk=desk), "desk": _child(home, desk=desk, forks=True)},
             )
             _greet(home, serving, listener, with_keys=with_keys)
             supervisor.run()
@@ -77,7 +78,7 @@ def _serve(home: Home, serving: Serving, listener: socket.socket, *, with_keys: 
 
 
 def _workers(
-    home: Home, serving: Serving, listener: socket.socket, pages: str, *, with_keys: bool
+    home: Home, serving: Serving, listener: socket.socket, pages: str, desk: str, *, with_keys: bool
 ) -> Sequence[Command]:
     settings, start = home.settings, uuid_utils.uuid7().hex
     return [
@@ -105,27 +106,35 @@ def _workers(
                     library_queue=settings.library_queue,
                 ),
             ),
+            desk=desk,
         )
         for slot in range(serving.workers)
     ]
 
 
 @contextmanager
-def _socket(home: Home) -> Iterator[str]:
-    """Where the pages listen, for as long as they do; others on this machine cannot reach it.
+def _socket(home: Home, name: str) -> Iterator[str]:
+    """Where a process listens, for as long as it does; others on this machine cannot reach it.
 
     A socket's path may have about a hundred characters, and a project's may be longer.
     """
-    beside = home.run.resolve() / f"pages.{os.getpid()}.sock"
+    beside = home.run.resolve() / f"{name}.{os.getpid()}.sock"
     with TemporaryDirectory(prefix="leadgate-") as own:  # mode 700
-        path = beside if len(os.fsencode(beside)) <= _LONGEST_SOCKET else Path(own) / "pages.sock"
+        path = beside if len(os.fsencode(beside)) <= _LONGEST_SOCKET else Path(own) / f"{name}.sock"
         try:
             yield str(path)
         finally:
             path.unlink(missing_ok=True)
 
 
-def _child(home: Home, worker: WorkerPlan | None = None, pages: PagesPlan | None = None) -> Command:
+def _child(
+    home: Home,
+    worker: WorkerPlan | None = None,
+    pages: PagesPlan | None = None,
+    desk: str | None = None,
+    *,
+    forks: bool = False,
+) -> Command:
     def command(ready: int) -> Sequence[str]:
         plan = ChildPlan(
             project=str(home.folder),
@@ -134,6 +143,8 @@ def _child(home: Home, worker: WorkerPlan | None = None, pages: PagesPlan | None
             spool=str(home.spool),
             worker=worker,
             pages=pages,
+            desk=desk,
+            forks=forks,
         )
         return [sys.executable, "-m", "leadgate.app.children", msgspec.json.encode(plan).decode()]
 

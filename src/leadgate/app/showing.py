@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import socket
 from collections.abc import Callable
 from contextlib import closing, suppress
 from datetime import datetime
@@ -18,6 +17,7 @@ from leadgate.leads.project import Project
 from leadgate.scoring.desk import Desk
 from leadgate.scoring.parent import tell_ready
 from leadgate.scoring.plan import ChildPlan, PagesPlan
+from leadgate.scoring.server import bind_privately
 from leadgate.views.access import ProxyRules
 from leadgate.views.doors import Doors
 from leadgate.views.site import Site
@@ -31,7 +31,9 @@ def show_pages(child: ChildPlan, plan: PagesPlan, url: str, clock: Callable[[], 
     """Answer what workers pass on, until SIGTERM."""
     home = Home(Path(child.project), read_settings().model_copy(update={"database_url": url}), clock)
     reader = Reader(url)
-    site = Site(sources_of(home, reader), doors_of(home, reader, with_keys=plan.with_keys, local=plan.local))
+    site = Site(
+        sources_of(home, reader, child.desk), doors_of(home, reader, with_keys=plan.with_keys, local=plan.local)
+    )
     config = uvicorn.Config(
         site,
         lifespan="off",
@@ -42,21 +44,21 @@ def show_pages(child: ChildPlan, plan: PagesPlan, url: str, clock: Callable[[], 
         proxy_headers=False,
         timeout_keep_alive=_IDLE_S,
     )
-    with closing(reader), _listener(plan.socket) as listener:
+    with closing(reader), bind_privately(plan.socket) as listener:
         tell_ready(child.ready)
         with suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listener])
 
 
-def sources_of(home: Home, reader: Reader) -> Sources:
-    """What the pages of a project read."""
+def sources_of(home: Home, reader: Reader, desk: str | None = None) -> Sources:
+    """What the pages of a project read; ``desk``: path of the socket at which a process forks for commands."""
     return Sources(
         reader=reader,
         project=_Watched(home.folder).project,
         registry=lambda: home.registry,
         bundles=home.bundles,
         fetch=partial(fetch, home.folder),
-        desk=Desk(project=str(home.folder), database_alive=partial(_answers, reader)),
+        desk=Desk(project=str(home.folder), database_alive=partial(_answers, reader), forks_at=desk),
         clock=home.clock,
         environment=home.settings.environment,
     )
@@ -117,16 +119,3 @@ def _answers(reader: Reader) -> bool:
             return True
     except Exception:  # noqa: BLE001  # whatever it is, it does not answer
         return False
-
-
-def _listener(path: str) -> socket.socket:
-    """A socket that only this user reaches."""
-    Path(path).unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o177)
-    try:
-        listener.bind(path)
-    finally:
-        os.umask(before)
-    listener.listen(128)
-    return listener

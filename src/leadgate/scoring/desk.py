@@ -2,17 +2,17 @@
 
 An act needs the registry, an evaluation statistics and the whole log: neither has a place in the memory of a worker, or
 in the time between two predictions. So what a caller asks for is what an operator would type, and both find the same.
+How commands are called, warm or anew, is in ``commands.py``.
 """
 
 import asyncio
-import os
 import sys
-from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from leadgate.errors import DatabaseDownError
+from leadgate.scoring.commands import run_anew, run_forked
 from leadgate.scoring.contract import BadRequestError
 from leadgate.scoring.service import BusyError
 
@@ -67,6 +67,9 @@ class Desk:
     """Tells a refusal from a database that does not answer."""
     command: Sequence[str] = _COMMAND
     """How `leadgate` is called."""
+    forks_at: str | None = None
+    """Path of the socket at which a process forks for commands; each is called anew without one, and while it is gone.
+    """
     _acts: _Line = field(default_factory=lambda: _Line(_ACTS))
     _looks: _Line = field(default_factory=lambda: _Line(_LOOKS))
     _diagnoses: _Line = field(default_factory=lambda: _Line(_DIAGNOSES))
@@ -110,22 +113,15 @@ class Desk:
     async def _run(
         self, arguments: Sequence[str], by: str | None, if_refused: int, fine: Sequence[int] = (0, _MOVED_BACK)
     ) -> bytes:
-        environment = {**os.environ, **({"LEADGATE_AUTHOR": by} if by else {})}
-        process = await asyncio.create_subprocess_exec(
-            *self.command, *arguments, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=environment
-        )
-        try:
-            said, complaint = await asyncio.wait_for(process.communicate(), _LONGEST_S)
-        except BaseException:
-            if process.returncode is None:
-                process.kill()  # an act is one transaction: it has happened or not
-                await process.wait()
-            raise
-        if process.returncode in fine:
-            return said
-        lines = complaint.decode(errors="replace").strip().splitlines() or ["no reason given"]
-        if process.returncode != _REFUSED:
-            raise RuntimeError(f"`{' '.join(arguments)}` ended with {process.returncode}: {lines[-1]}")
+        async with asyncio.timeout(_LONGEST_S):
+            done = None if self.forks_at is None else await run_forked(self.forks_at, arguments, by)
+            if done is None:
+                done = await run_anew(self.command, arguments, by)
+        if done.code in fine:
+            return done.said
+        lines = done.complaint.decode(errors="replace").strip().splitlines() or ["no reason given"]
+        if done.code != _REFUSED:
+            raise RuntimeError(f"`{' '.join(arguments)}` ended with {done.code}: {lines[-1]}")
         if not await asyncio.to_thread(self.database_alive):
             raise DatabaseDownError(lines[-1])
         raise BadRequestError(lines[-1].removeprefix("leadgate: "), status=if_refused)

@@ -79,4 +79,8 @@ class ChildPlan(msgspec.Struct, frozen=True, kw_only=True):
     worker: WorkerPlan | None = None
     """For a worker."""
     pages: PagesPlan | None = None
-    """For the process of the pages; the drainer has neither."""
+    """For the process of the pages."""
+    desk: str | None = None
+    """Path of the socket at which a process forks for the commands of desks; None without one."""
+    forks: bool = False
+    """For that process; the drainer has none of the three."""

@@ -1,7 +1,9 @@
 """The address that the service listens on."""
 
 import ipaddress
+import os
 import socket
+from pathlib import Path
 
 from leadgate.errors import RefusedError
 
@@ -20,6 +22,19 @@ def bind(host: str, port: int) -> socket.socket:
         raise RefusedError(
             f"Cannot listen on {host}:{port} ({error.strerror}); stop the other program or give another --port."
         ) from error
+    return listener
+
+
+def bind_privately(path: str) -> socket.socket:
+    """A listening socket in the file system that only this user reaches."""
+    Path(path).unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        listener.bind(path)
+    finally:
+        os.umask(before)
+    listener.listen(128)
     return listener
 
 

@@ -1,4 +1,4 @@
-"""Starts workers, the drainer and the pages, starts anew what dies, and stops them in order."""
+"""Starts workers, the drainer and what is beside them, starts anew what dies, and stops them in order."""
 
 import logging
 import os
@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -78,15 +78,15 @@ class Supervisor:
         self._look_after = look_after
         self._workers: list[_Child] = []
         self._drainer: _Child | None = None
-        self._pages: _Child | None = None
+        self._beside: list[_Child] = []
         self._stopping = False
 
     def start(
-        self, workers: Sequence[Command], drainer: Command, listener: socket.socket, pages: Command | None = None
+        self, workers: Sequence[Command], drainer: Command, listener: socket.socket, beside: Mapping[str, Command]
     ) -> None:
         """Start all and wait until they are ready. Raises RefusedError with a child's own reason when one is not.
 
-        Nobody waits for the pages: leads are scored without them.
+        Nobody waits for those ``beside`` them, by name: leads are scored without them.
         """
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
@@ -97,9 +97,9 @@ class Supervisor:
         pipes = [child.start() for child in (*self._workers, self._drainer)]
         for pipe in pipes:
             _wait_ready(pipe)
-        if pages is not None:
-            self._pages = _Child("pages", pages, (), self._environment)
-            os.close(self._pages.start())
+        self._beside = [_Child(name, command, (), self._environment) for name, command in beside.items()]
+        for child in self._beside:
+            os.close(child.start())
 
     def run(self) -> None:
         """Keep them running until SIGTERM or SIGINT."""
@@ -114,8 +114,11 @@ class Supervisor:
                     _revive(child)
 
     def stop(self) -> None:
-        """Workers first, so that what they wrote is whole; then the drainer, which takes it all."""
-        for child in (*self._workers, *([self._pages] if self._pages else [])):
+        """Workers first, so that what they wrote is whole; then the drainer, which takes it all.
+
+        Commands of desks that still run come to their end without the process that forked them.
+        """
+        for child in (*self._workers, *self._beside):
             if child.process is not None:
                 child.process.terminate()
         deadline = time.monotonic() + _STOP_S
@@ -126,11 +129,11 @@ class Supervisor:
                 with suppress(RefusedError):
                     _wait_ready(self._drainer.start())
             self._drainer.stop(_DRAIN_S)
-        if self._pages is not None:
-            self._pages.stop(1.0)
+        for child in self._beside:
+            child.stop(1.0)
 
     def _children(self) -> list[_Child]:
-        return [*self._workers, *(child for child in (self._drainer, self._pages) if child is not None)]
+        return [*self._workers, *([self._drainer] if self._drainer else []), *self._beside]
 
     def _on_signal(self, *_: object) -> None:
         self._stopping = True

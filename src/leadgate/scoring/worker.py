@@ -79,7 +79,7 @@ class _Server:
         self._child = child
         self._url = url
         self._plan = plan
-        desk = Desk(project=child.project, database_alive=service.log.alive)
+        desk = Desk(project=child.project, database_alive=service.log.alive, forks_at=child.desk)
         app = App(service, self._lifespan, desk, None if plan.pages is None else Passing(plan.pages))
         config = uvicorn.Config(
             traced(app) if plan.traces else app,
