@@ -207,6 +207,17 @@ def test_a_model_is_held_to_what_its_check_held_it_to() -> None:
     assert row(look(), "AUC").target == "> 0.85"
 
 
+def test_the_unbiased_auc_stands_below_the_ordinary_one_where_leads_are_explored() -> None:
+    """Who follows the scores reads both figures; who explores no lead reads no row that is always empty."""
+    found = result("feedback bias", "yellow", subject="champion", value=0.81)
+    with_both = cards_of(look(result("AUC", subject="champion", value=0.9), found), project())
+    names = [each.name for card in with_both for each in card.rows]
+    assert names[names.index("AUC") + 1] == "AUC, unbiased"
+    assert row(look(found), "AUC, unbiased").value == "0.810"
+    assert row(look(found), "AUC, unbiased").mark == "yellow"
+    assert "AUC, unbiased" not in [each.name for card in cards_of(look(), project()) for each in card.rows]
+
+
 def test_a_check_of_many_subjects_shows_its_worst() -> None:
     """The most urgent feature, by name."""
     found = row(

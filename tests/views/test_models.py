@@ -229,7 +229,7 @@ def test_importance_is_ranked_and_left_out_where_nothing_is_known() -> None:
     assert importance_chart(replace(drawn("1"), importance={})) is None
 
 
-def live_auc(run: str, arm: str, value: float | None, at: datetime) -> CheckResult:
+def live_auc(run: str, arm: str, value: float | None, at: datetime, check: str = "AUC") -> CheckResult:
     """What a check found on matured outcomes."""
     known = value is not None
     return CheckResult(
@@ -239,7 +239,7 @@ def live_auc(run: str, arm: str, value: float | None, at: datetime) -> CheckResu
         since=at - timedelta(days=7),
         until=at,
         area="model",
-        check_name="AUC",
+        check_name=check,
         subject=arm,
         severity="green" if known else "unknown",
         sentence=f"about {arm} {ATTACK}",
@@ -292,6 +292,7 @@ def fill(database: str) -> None:
         ]
         for run, value, ago in runs:
             add_results(connection, [live_auc(run, "champion", value, NOW - ago)])
+        add_results(connection, [live_auc(runs[1][0], "champion", 0.79, NOW - runs[1][2], "feedback bias")])
 
 
 @pytest.fixture(scope="module")
@@ -334,6 +335,7 @@ def test_a_version_shows_its_figures_routes_and_sign_offs_without_the_registry(s
     for expected in (
         "Challenger , A/B test, 50 % of the leads",
         "Champion , canary, 90 % of the leads",
+        "0.790 (0.780 to 0.820) by 5,000 explored leads",
         "Rollout 1 , out of A/B test",
         "Entry 1 : became champion",
         "The registry keeps this, and does not answer.",

@@ -27,6 +27,7 @@ CHECKS = (
     "precision",
     "recall",
     "calibration",
+    "feedback bias",
     "freshness",
     "missing values",
     "feature drift",
@@ -258,10 +259,19 @@ def _model(look: Look, rules: MonitoringRules) -> list[Row]:
     asked, arm = rules.model, "champion"
     return [
         _row(look, "AUC", "AUC", number, _least(look, "AUC", asked.auc_at_least), subject=arm, link="/ui/models"),
+        *_unbiased(look, asked.feedback_bias, arm),
         _row(look, "Precision", "precision", number, _least(look, "precision", asked.precision_at_least), subject=arm),
         _row(look, "Recall", "recall", number, _least(look, "recall", asked.recall_at_least), subject=arm),
         _row(look, "Calibration error", "calibration", number, f"< {asked.calibration.yellow:g}", subject=arm),
     ]
+
+
+def _unbiased(look: Look, limit: float | None, arm: str) -> list[Row]:
+    """The AUC by explored leads, where there are some: the one above leans to who was worked."""
+    if not look.of("feedback bias", arm):
+        return []
+    target = "not asked" if limit is None else f"within {limit:g} of the AUC"
+    return [_row(look, "AUC, unbiased", "feedback bias", number, target, subject=arm, link="/ui/models")]
 
 
 def _data(look: Look, rules: MonitoringRules) -> list[Row]:

@@ -129,8 +129,10 @@ def trail_of(score: LeadScore, routes: Sequence[Route], card: Card | None, broug
     placed = {route.epoch: route for route in routes}.values()
     found = [*_of_rollout(brought), *(event for route in placed for event in _of_route(route))]
     before = [event for event in found if event.at <= score.scored_at]
+    drawn = "" if score.own_priority is None else f": drawn to be explored; its score alone gives {score.own_priority}"
     said = (
-        f"Version {score.model_version} ({score.variant}) gave {score.predicted_score:.4f}, priority {score.priority}."
+        f"Version {score.model_version} ({score.variant}) gave {score.predicted_score:.4f}, priority {score.priority}"
+        f"{drawn}."
     )
     last = Event(at=score.scored_at, kind="score", what=said, by="", why="", link="", where="")
     return [*_of_model(score, card), *sorted(before, key=lambda event: (event.at, event.kind != "sign-off")), last]

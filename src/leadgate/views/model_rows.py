@@ -91,6 +91,8 @@ class Known:
     card: "Card | None"
     graded: Graded | None
     live: VersionFigure | None
+    unbiased: VersionFigure | None = None
+    """By explored leads."""
 
 
 def numbers_of(
@@ -212,9 +214,19 @@ def live_auc(live: VersionFigure | None) -> str:
     """On matured outcomes, with its interval and the number of leads."""
     if live is None:
         return NONE
-    known = live.low is not None and live.high is not None
-    told = with_interval(live.value, Interval(low=live.low, high=live.high) if known else None)  # type: ignore[arg-type]
+    told = _with_own_interval(live)
     return f"{told} on {count(live.sample, 'lead')}" if live.sample else told
+
+
+def unbiased_auc(found: VersionFigure) -> str:
+    """By explored leads, with its interval and their number."""
+    told = _with_own_interval(found)
+    return f"{told} by {count(found.sample, 'explored lead')}" if found.sample else told
+
+
+def _with_own_interval(found: VersionFigure) -> str:
+    known = found.low is not None and found.high is not None
+    return with_interval(found.value, Interval(low=found.low, high=found.high) if known else None)  # type: ignore[arg-type]
 
 
 def with_interval(value: float | None, interval: Interval | None, *, share: bool = False) -> str:

@@ -17,7 +17,7 @@ from leadgate.views.model_curves import (
     roc_chart,
     scores_chart,
 )
-from leadgate.views.model_rows import Known, Stint, holdout_auc, live_auc, with_interval
+from leadgate.views.model_rows import Known, Stint, holdout_auc, live_auc, unbiased_auc, with_interval
 from leadgate.views.wording import NONE, count, number, percent, plain
 
 if TYPE_CHECKING:
@@ -127,18 +127,20 @@ def _charts(graded: Graded) -> list[Chart]:
 
 
 def _figures(known: Known) -> list[Fact]:
-    live = Fact(name="AUC on matured outcomes", value=live_auc(known.live))
+    live = [Fact(name="AUC on matured outcomes", value=live_auc(known.live))]
+    if known.unbiased is not None:
+        live.append(Fact(name="AUC where outcomes do not hang on the score", value=unbiased_auc(known.unbiased)))
     if known.card is None:
         return [
             Fact(name="AUC, held out", value=holdout_auc(None, known.graded)),
             *(_graded(known.graded) if known.graded else []),
-            live,
+            *live,
         ]
     overall = known.card.evaluation.overall
     above = f"above {overall.threshold:g}"
     return [
         Fact(name="AUC, held out", value=holdout_auc(known.card, known.graded)),
-        live,
+        *live,
         Fact(name=f"Precision {above}", value=with_interval(overall.precision, overall.precision_interval, share=True)),
         Fact(name=f"Recall {above}", value=with_interval(overall.recall, overall.recall_interval, share=True)),
         Fact(name="Brier score", value=number(overall.brier)),

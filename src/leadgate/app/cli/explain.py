@@ -42,7 +42,8 @@ def explain(
 def _print(found: "Explained", *, everything: bool) -> None:
     logged, reasons = found.logged, found.reasons
     console.print(
-        f"Lead {logged.lead_id}: {logged.predicted_score:.2f}, priority {logged.priority}, by version "
+        f"Lead {logged.lead_id}: {logged.predicted_score:.2f}, priority {logged.priority}"
+        f"{' (explored: whatever its score)' if logged.explored else ''}, by version "
         f"{logged.model_version} ({logged.variant}) at {moment(logged.scored_at)} UTC",
         style="bold",
         markup=False,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from leadgate.leads.baselines import UnreadableBaselineError, baseline_from_bytes
 from leadgate.records import Route
 from leadgate.storage.postgres.audit import latest_entries
-from leadgate.storage.postgres.checks import VersionFigure, last_in_spans
+from leadgate.storage.postgres.checks import last_in_spans
 from leadgate.storage.postgres.connection import Connection
 from leadgate.storage.postgres.profiles import baselines_of, published
 from leadgate.storage.postgres.rollouts import Rollout, SignOff, rollouts_of, sign_offs_of
@@ -100,7 +100,10 @@ def _known(  # noqa: PLR0917  # private
     there = {version.version: version for version in listed.value or ()}
     grades = _GRADES.of(connection, model_name, versions)
     spans = spans_of(versions, routes, ask.now, _LIVE)
-    live: dict[str, VersionFigure] = {f.version: f for f in last_in_spans(connection, model_name, "AUC", spans)}
+    live, unbiased = (
+        {f.version: f for f in last_in_spans(connection, model_name, check, spans)}
+        for check in ("AUC", "feedback bias")
+    )
     cards = {name: registry.card(there[name]) for name in versions if name in there}
     known = [
         Known(
@@ -109,6 +112,7 @@ def _known(  # noqa: PLR0917  # private
             card=cards[name].value if name in cards else None,
             graded=grades.get(name),
             live=live.get(name),
+            unbiased=unbiased.get(name),
         )
         for name in versions
     ]

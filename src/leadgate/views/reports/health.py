@@ -35,6 +35,8 @@ class HealthRow:
     target_form: str = ""
     """Empty: as the value."""
     unit: str = ""
+    where_known: bool = False
+    """Whether it is left out where no check said anything of it."""
 
 
 def _of(check: str, subject: str | None = None) -> Find:
@@ -72,6 +74,14 @@ ROWS = (
     HealthRow(card=_SYSTEM, name="error rate", find=_of("error rate"), form="{:.2%}"),
     HealthRow(card=_SYSTEM, name="uptime", find=_of("uptime"), form="{:.2%}", sense="at least"),
     HealthRow(card=_MODEL, name="AUC", find=_of("AUC", _CHAMPION), sense="at least"),
+    HealthRow(
+        card=_MODEL,
+        name="AUC, unbiased, by explored leads",
+        find=_of("feedback bias", _CHAMPION),
+        sense="as measured on all leads",
+        target=("details", "ordinary"),
+        where_known=True,
+    ),
     HealthRow(card=_MODEL, name="precision at the threshold", find=_of("precision", _CHAMPION), sense="at least"),
     HealthRow(card=_MODEL, name="recall", find=_of("recall", _CHAMPION), sense="at least"),
     HealthRow(card=_MODEL, name="calibration error", find=_of("calibration", _CHAMPION)),
@@ -127,7 +137,7 @@ def health_blocks(found: Known | None, settings: Known, capacity: Known | None =
                 " runs them, a worker every quarter of an hour.",
             ),
         )
-    rows = [_row(found, settings, row) for row in ROWS]
+    rows = [_row(found, settings, row) for row in ROWS if not row.where_known or row.find(found) is not None]
     return (_with_capacity(rows, capacity, settings),)
 
 
