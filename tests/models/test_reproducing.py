@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from leadgate.app.lineage import clear_snapshots, kept_snapshots, reproduce_version
+from leadgate.app.retraining import abandon, begin
 from leadgate.app.settings import Settings
 from leadgate.app.starting import with_model
 from leadgate.app.wire import Home
@@ -22,6 +23,7 @@ from leadgate.models.reproduction import Reproduction
 from leadgate.models.training import make_candidate
 from leadgate.storage import delta
 from leadgate.storage.postgres.audit import latest_entries
+from leadgate.storage.postgres.retrainings import add_step
 from workshop import NOW, train_version
 
 FOREST = {"boosting_type": "rf", "subsample": 0.5, "subsample_freq": 1, "n_estimators": 5}
@@ -218,6 +220,11 @@ def test_a_vacuum_leaves_what_a_version_needs(own_workshop: Home) -> None:
     held = [(each.snapshot.version, each.versions, each.whole) for each in kept_snapshots(own_workshop)]
     assert held == [(0, ("1", "2"), True), (1, (), True), (2, (), True)]
     assert clear_snapshots(own_workshop, days=7, remove=True).files == 0
+    run = begin(own_workshop, trigger="drift", reason="a test", by="worker", emergency=True)
+    with own_workshop.connection() as connection:
+        add_step(connection, run.retraining_id, "snapshot", at=NOW, details={"version": 1})
+    assert clear_snapshots(own_workshop, days=0, remove=False).kept == (0, 1, 2)  # it may be reading it
+    abandon(own_workshop, reason="enough", by="anna")
     look = clear_snapshots(own_workshop, days=0, remove=False)
     done = clear_snapshots(own_workshop, days=0, remove=True)
     assert (look.kept, look.lost, look.files, look.size_bytes) == (done.kept, done.lost, done.files, done.size_bytes)

@@ -9,7 +9,9 @@ from leadgate.errors import RefusedError
 from leadgate.leads.snapshots import Snapshot, read_snapshot, snapshots
 from leadgate.storage import delta
 from leadgate.storage.postgres.audit import append_entry
+from leadgate.storage.postgres.connection import Connection
 from leadgate.storage.postgres.imports import serialise_imports
+from leadgate.storage.postgres.retrainings import retrainings_of, steps_of
 
 if TYPE_CHECKING:
     from leadgate.leads.difference import Difference
@@ -83,7 +85,9 @@ def kept_snapshots(home: Home) -> tuple[Kept, ...]:
 
 
 def clear_snapshots(home: Home, *, days: float, remove: bool) -> Clearing:
-    """Remove the files that no registered version and not the last snapshot needs; without ``remove`` only look.
+    """Remove the files that no version, no retraining under way and not the last snapshot needs.
+
+    Without ``remove`` only look.
 
     Imports wait meanwhile, and what was replaced less than ``days`` ago stays: a training may be reading it. Raises
     RefusedError while the registry has no version, for then it may be the wrong one.
@@ -92,16 +96,16 @@ def clear_snapshots(home: Home, *, days: float, remove: bool) -> Clearing:
     listed = snapshots(uri)
     if not listed:
         raise RefusedError("There is no snapshot yet, so there is nothing to remove.")
-    needs = _needs(home)
-    if not needs:
+    if not _needs(home):
         raise RefusedError(
             f"The registry has no version of {home.project.name!r}, so nothing says what is needed and nothing is "
             "removed; if the model was renamed in leadgate.yaml, or another MLflow is set, name the right one."
         )
-    kept = sorted({*needs, listed[-1].version})
-    facts = {"leadgate.kept": ", ".join(map(str, kept))}
     with home.connection() as connection:
-        serialise_imports(connection)
+        serialise_imports(connection)  # a retraining registers under the same lock
+        listed = snapshots(uri)
+        kept = sorted({*_needs(home), listed[-1].version, *_learning(connection, home.project.name)})
+        facts = {"leadgate.kept": ", ".join(map(str, kept))}
         sizes = {snapshot.version: delta.files_of(uri, snapshot.version) for snapshot in listed}
         names = set(delta.vacuum(uri, kept, timedelta(days=days), facts, remove=remove))
         found = Clearing(
@@ -129,6 +133,13 @@ def compare_snapshots(home: Home, a: int, b: int, rows: int) -> "Difference":
     schema = home.project.lead
     before, after = (read_snapshot(home.snapshots_uri, schema, version)[1] for version in (a, b))
     return difference(before, after, schema, rows)
+
+
+def _learning(connection: Connection, model_name: str) -> set[int]:
+    """The snapshot of a retraining that has not ended: no version stands for it yet."""
+    run = next((run for run in retrainings_of(connection, model_name) if run.ended_at is None), None)
+    made = None if run is None else steps_of(connection, run.retraining_id).get("snapshot")
+    return set() if made is None else {int(made.details["version"])}
 
 
 def _needs(home: Home) -> dict[int, tuple[str, ...]]:

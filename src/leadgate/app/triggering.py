@@ -79,7 +79,7 @@ def write_down(home: Home, decision: Decision) -> bool:
                 triggers=[asdict(trigger) for trigger in decision.triggers],
             ),
         )
-        if decision.act == "review":
+        if decision.act == "review" and not _told_lately(connection, home):
             add_event(
                 connection,
                 at=home.clock(),
@@ -103,6 +103,13 @@ def write_down(home: Home, decision: Decision) -> bool:
             },
         )
     return True
+
+
+def _told_lately(connection: Connection, home: Home) -> bool:
+    """Whether people were asked to look within a cool-down: a feature at the limit drifts, and does not, by turns."""
+    since = home.clock() - timedelta(days=home.project.retraining.cool_down_days)
+    past = last_decisions(connection, home.project.name, most=_DECISIONS)
+    return any(decision.act == "review" and decision.decided_at > since for decision in past[1:])
 
 
 def answer_of(past: PastDecision) -> tuple[str, str | None, str | None]:
