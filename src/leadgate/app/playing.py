@@ -7,7 +7,7 @@ spool.
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from leadgate.leads.schema import Feature, FeatureType, FeatureValue
 from leadgate.models.bundles import fetch
 from leadgate.models.scorers import Scored
 from leadgate.records import Contact, Outcome, Prediction
+from leadgate.rollout.exploring import explored_buckets
 from leadgate.scoring.answering import Arm, Live, Request, live_of, record
 from leadgate.scoring.contract import LeadIn
 from leadgate.scoring.folding import log_predictions
@@ -177,7 +178,8 @@ class _Player:
         if self._live is None or self._live.route.epoch != route.epoch:
             real = load_live(route, self._versions)
             second = None if real.challenger is None else self._dressed(real.challenger)
-            self._live = live_of(route, self._dressed(real.champion), second)
+            live = live_of(route, self._dressed(real.champion), second)
+            self._live = replace(live, explored=explored_buckets(self._home.project.exploration.share))
         return self._live
 
     def _dressed(self, arm: Arm) -> Scored:
