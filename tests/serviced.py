@@ -87,6 +87,11 @@ class Listening:
     service: Service
     loop: asyncio.AbstractEventLoop
     database: str
+    server: uvicorn.Server
+
+    def connections(self) -> list[Connection]:
+        """Those that are open."""
+        return [c for c in self.server.server_state.connections if isinstance(c, Connection)]
 
     @property
     def port(self) -> int:
@@ -216,7 +221,7 @@ def listen(
             while not server.started:
                 assert serving.is_alive()
                 time.sleep(0.01)
-            yield Listening(listener, service, ready[0], database)
+            yield Listening(listener, service, ready[0], database, server)
         finally:
             server.should_exit = True
             serving.join(40)

@@ -44,6 +44,7 @@ SHELL = {
     "scoring/api.py",
     "scoring/drainer.py",
     "scoring/explaining.py",
+    "scoring/featured.py",
     "scoring/folding.py",
     "scoring/connection.py",
     "scoring/delivered.py",

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from leadgate.app.wire import Home
+from leadgate.errors import NotFoundError
 
 if TYPE_CHECKING:
     from leadgate.leads.feature_code import MadeFeature
     from leadgate.leads.schema import LeadSchema
+    from leadgate.scoring.making import FeaturesOut
 
 _SameAs = Literal["same", "other", "none"]
 
@@ -43,6 +45,28 @@ def list_features(home: Home) -> tuple[list[Listed], str | None]:
         for name in sorted({*ours, *theirs})
     ]
     return found, champion.version if champion else None
+
+
+def features_of_lead(home: Home, lead_id: str) -> "FeaturesOut":
+    """What the champion of the route makes of a lead now; before there is one, what features.py here makes.
+
+    Raises NotFoundError for a lead of which neither columns nor events are known.
+    """
+    from leadgate.scoring.making import features_of  # noqa: PLC0415
+    from leadgate.storage.postgres.events import look_up  # noqa: PLC0415
+    from leadgate.storage.postgres.routes import present_route  # noqa: PLC0415
+
+    with home.connection() as connection:
+        known = look_up(connection, [lead_id], columns=True, events=True)[lead_id]
+        route = present_route(connection, home.project.name)
+    if known.columns is None and not known.events:
+        raise NotFoundError(
+            f"Of lead {lead_id!r} neither columns nor events are known here; take them with `leadgate data import "
+            "FILE` and `leadgate events import FILE`. Columns are kept since there is a features.py."
+        )
+    version = route.champion if route else None
+    schema = home.registry.card(home.registry.find(version)).lead if version else home.project.lead
+    return features_of(schema, version, lead_id, known, home.clock())
 
 
 def _made(schema: "LeadSchema | None") -> "tuple[MadeFeature, ...]":

@@ -30,6 +30,7 @@ from leadgate.scoring.delivered import SETTLE_S, add_deliveries, as_json
 from leadgate.scoring.desk import Desk
 from leadgate.scoring.diagnosed import add_diagnosis
 from leadgate.scoring.explaining import asks_for_reasons, explained_answers
+from leadgate.scoring.featured import add_features
 from leadgate.scoring.once import answer_once
 from leadgate.scoring.passing import is_page
 from leadgate.scoring.predict import ROUTE, Predict
@@ -86,6 +87,7 @@ def _create(service: Service, lifespan: Lifespan | None, desk: Desk | None) -> F
     )
     app.openapi = lambda: _describe(app, service)  # type: ignore[method-assign]  # FastAPI's documented way
     _add_scoring(app, service)
+    add_features(app, service)
     add_deliveries(app, service)
     _add_health(app, service)
     if desk is not None:

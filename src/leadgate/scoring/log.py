@@ -27,6 +27,8 @@ from leadgate.storage.postgres.predictions import LatestScore, latest_score
 
 _STATEMENT_S = 30.0
 """The longest that a statement may take, waiting for locks included."""
+_LOOK_UP_S = 2.0
+"""The same where a score waits for it."""
 _WAIT_S = 5.0
 """How long a request waits for a connection before it is told that the database does not answer."""
 
@@ -107,7 +109,7 @@ class ServingLog:
     def look_up(self, leads: Sequence[str], *, columns: bool, events: bool) -> dict[str, KnownLead]:
         """What is known of leads now."""
         try:
-            with self._pool.connection() as connection:
+            with self._pool.connection(timeout=_LOOK_UP_S) as connection:
                 return look_up(connection, leads, columns=columns, events=events)
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise self._down(error) from error

@@ -7,16 +7,43 @@ with the same code share what it makes.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from leadgate.leads.events import Events
-from leadgate.leads.feature_code import Failure, FeatureCode, Maker, maker_of
+import msgspec
+
+from leadgate.leads.events import Events, events_before
+from leadgate.leads.feature_code import Failure, FeatureCode, Made, Maker, make_values, maker_of
+from leadgate.leads.kinds import value_of
 from leadgate.leads.schema import FeatureValue, LeadSchema
+
+if TYPE_CHECKING:
+    from leadgate.storage.postgres.events import KnownLead
 
 Values = tuple[FeatureValue, ...]
 FeatureSet = tuple[tuple[str, str], ...]
 """Names and digests of made features: two codes with the same ones make the same values."""
 
 NO_EVENTS = Events()
+
+
+class FeaturesOut(msgspec.Struct, frozen=True, kw_only=True):
+    """What a score of a lead would be made of now."""
+
+    lead_id: str
+    at: datetime
+    """The time that its features are made for."""
+    columns: dict[str, float | str | bool | None] | None
+    """Its columns as last imported; null where no import had it since there is a features.py."""
+    events: int
+    """What it did before that time, and was known by then."""
+    features: dict[str, float | str | bool | None]
+    """What the version's features.py makes of that; null for what is missing."""
+    failures: dict[str, str]
+    """Why one of them failed; it is missing then."""
+    model_version: str | None
+    """Whose features.py it is: the champion's; null before there is a champion, and then it is the project's."""
+    feature_set: str
+    """Digest of all features that the version uses, of their code and of its inputs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +104,24 @@ def making_of(schemas: Sequence[LeadSchema], columns: Sequence[str]) -> Making |
         starts=starts,
         takes_events=any(code.takes_events for code in codes.values()),
         width=start,
+    )
+
+
+def features_of(schema: LeadSchema, version: str | None, lead_id: str, known: "KnownLead", at: datetime) -> FeaturesOut:
+    """What a version makes of a lead at a time (UTC), of its columns as last imported and of what it did."""
+    columns = known.columns or {}
+    given = {feature.name: value_of(columns.get(feature.name), feature.type) for feature in schema.taken}
+    events, code = events_before(known.events, at), schema.code
+    made = make_values(code, given, events, at) if code else Made((), ())
+    return FeaturesOut(
+        lead_id=lead_id,
+        at=at,
+        columns=None if known.columns is None else dict(known.columns),
+        events=len(events),
+        features=dict(zip([feature.name for feature in schema.made_features], made.values, strict=True)),
+        failures={failure.feature: failure.why for failure in made.failures},
+        model_version=version,
+        feature_set=schema.digest,
     )
 
 

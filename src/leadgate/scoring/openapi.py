@@ -14,6 +14,7 @@ from leadgate.scoring.contract import (
     ExplainedAnswers,
     ScoreOut,
 )
+from leadgate.scoring.making import FeaturesOut
 from leadgate.scoring.reported import ContactIn, ContactsOut, EventIn, EventsOut, OutcomeIn, OutcomesOut
 
 _REF = "#/components/schemas/{name}"
@@ -86,6 +87,7 @@ def components(
         ContactsOut,
         EventIn,
         EventsOut,
+        FeaturesOut,
         ScoreOut,
         *others,
     )

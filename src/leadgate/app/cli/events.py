@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from leadgate.app.cli.options import HERE, AsJson, ProjectDir
 from leadgate.app.cli.output import console, print_json, print_table, progress
@@ -52,11 +53,11 @@ def show(
         print_json(found)
         return
     if not found:
-        console.print(f"No event of lead {lead_id!r} is known; take some with `leadgate events import FILE`.")
+        console.print(f"No event of lead {lead_id!r} is known; take some with `leadgate events import FILE`.", markup=False)
         return
     rows = [
         (
-            e.kind,
+            escape(e.kind),
             e.at.isoformat(timespec="milliseconds"),
             e.known_at.isoformat(timespec="milliseconds"),
             None if e.value is None else f"{e.value:g}",
@@ -64,7 +65,7 @@ def show(
         )
         for e in found
     ]
-    print_table(f"Events of lead {lead_id}", ["kind", "at", "known at", "value", "written down"], rows, numbers="   r")
+    print_table(f"Events of lead {escape(lead_id)}", ["kind", "at", "known at", "value", "written down"], rows, numbers="   r")
 
 
 @app.command()

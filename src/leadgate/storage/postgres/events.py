@@ -35,6 +35,17 @@ class KnownLead:
     """Oldest first; events of one moment in the order of kind and value."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class LoggedFeatures:
+    """What a logged score was made of."""
+
+    lead_id: str
+    scored_at: datetime
+    model_version: str
+    features: Mapping[str, Any]
+    """Columns that were sent or looked up, and made values, by name."""
+
+
 _FOUND = msgspec.json.Decoder(list[tuple[str, int, int, float | None, int]])
 """Kind, at, known_at, value, recorded_at; times in microseconds since 1970."""
 
@@ -101,6 +112,15 @@ def _events(lead: str, found: str) -> Iterator[RecordedEvent]:
 
 def _moment(micros: int) -> datetime:
     return _EPOCH + timedelta(microseconds=micros)
+
+
+def logged_features(
+    connection: Connection, model_name: str, versions: Sequence[str], *, since: datetime, until: datetime, most: int
+) -> list[LoggedFeatures]:
+    """What the last scores of some versions in a span were made of, the last first."""
+    asked = {"model_name": model_name, "versions": list(versions), "since": since, "until": until, "most": most}
+    with connection.cursor(row_factory=class_row(LoggedFeatures)) as cursor:
+        return cursor.execute(statement("events", "logged_features"), asked).fetchall()
 
 
 def keep_columns(connection: Connection, leads: Mapping[str, Mapping[str, Any]], known_at: datetime) -> int:

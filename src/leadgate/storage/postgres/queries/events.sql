@@ -43,5 +43,11 @@ ON CONFLICT (lead_id) DO UPDATE
 SET raw_values = excluded.raw_values, known_at = excluded.known_at
 WHERE lead_columns.raw_values IS DISTINCT FROM excluded.raw_values
 
--- count_events
-SELECT count(*) FROM leadgate.lead_events
+-- logged_features
+SELECT lead_id, scored_at, model_version, features
+FROM leadgate.prediction_logs
+WHERE model_name = %(model_name)s
+  AND scored_at >= %(since)s AND scored_at <= %(until)s
+  AND model_version = ANY (%(versions)s)
+ORDER BY scored_at DESC, prediction_id DESC
+LIMIT %(most)s

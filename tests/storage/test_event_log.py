@@ -1,0 +1,162 @@
+"""Events of leads: recorded once, whole or not at all, and looked up as they were sent."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from typer.testing import CliRunner
+
+from leadgate.app.cli.events import app
+from leadgate.errors import BadFileError
+from leadgate.leads.event_files import import_events, read_events
+from leadgate.leads.files import read_table
+from leadgate.records import LeadEvent
+from leadgate.scoring.contract import BadRequestError
+from leadgate.scoring.reported import decode_events
+from leadgate.storage.postgres.events import RecordedEvent, events_of, keep_columns, look_up, record_events
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+def event(lead_id: str = "L-1", kind: str = "visit", **other: Any) -> LeadEvent:
+    """An event of yesterday that was known at once."""
+    at = other.pop("at", NOW - DAY)
+    return LeadEvent(**{"lead_id": lead_id, "kind": kind, "at": at, "known_at": at, "value": None, **other})
+
+
+def test_an_event_is_kept_once_and_stays_known_since_when_it_was(database: str) -> None:
+    """Sent again it adds nothing, with or without a value; another value or moment is another event."""
+    first = [event(), event(value=2.5), event(at=NOW - DAY + timedelta(microseconds=1)), event(kind="demo")]
+    with psycopg.connect(database) as connection:
+        assert record_events(connection, [*first, event()], NOW) == 4
+        assert record_events(connection, [event(known_at=NOW), event("L-2")], NOW + DAY) == 1
+        found = events_of(connection, "L-1")
+    assert sorted(found, key=lambda e: (e.at, e.kind, e.value or 0)) == [
+        *sorted((recorded(e) for e in first), key=lambda e: (e.at, e.kind, e.value or 0))
+    ]
+
+
+def recorded(given: LeadEvent) -> RecordedEvent:
+    """As it comes back."""
+    return RecordedEvent(**vars(given), recorded_at=NOW)
+
+
+def test_a_look_up_gives_back_what_was_sent(database: str) -> None:
+    """Every lead that was asked for is there; times to the microsecond, values to the last bit, oldest first."""
+    old = datetime(1, 1, 1, 0, 0, 0, 1, tzinfo=UTC)
+    sent = [event(value=0.1 + 0.2), event(at=old, value=-1e308), event(kind='a "b" \\ 漢')]
+    values = {"size": 1 / 3, "industry": "Ünï", "has_budget": True, "opens": None}
+    with psycopg.connect(database) as connection:
+        record_events(connection, sent, NOW)
+        assert keep_columns(connection, {"L-1": values}, NOW) == 1
+        assert keep_columns(connection, {"L-1": values}, NOW + DAY) == 0
+        found = look_up(connection, ["L-1", "nobody", "L-1"], columns=True, events=True)
+        bare = look_up(connection, ["L-1"], events=True)
+    assert set(found) == {"L-1", "nobody"}
+    assert found["L-1"].columns == values
+    assert [(e.at, e.kind, e.value, e.known_at) for e in found["L-1"].events] == sorted(
+        ((e.at, e.kind, e.value, e.known_at) for e in sent), key=lambda row: row[:2]
+    )
+    assert (found["nobody"].columns, found["nobody"].events) == (None, ())
+    assert (bare["L-1"].columns, len(bare["L-1"].events)) == (None, 3)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "path"),
+    (
+        ({"at": "2026-06-03T00:00:00Z"}, "$.at"),
+        ({"at": "2026-05-01T00:00:00"}, "$.at"),
+        ({"at": "9999-12-31T23:59:59-23:59"}, "$.at"),
+        ({"kind": ""}, "$.kind"),
+        ({"kind": "  "}, "$.kind"),
+        ({"kind": "x" * 10_000}, "$.kind"),
+        ({"kind": "a\0b"}, "$.kind"),
+        ({"value": "7"}, "$.value"),
+        ({"lead_id": ""}, "$.lead_id"),
+        ({"known_at": "2026-05-01T00:00:00Z"}, "$.known_at"),
+    ),
+)
+def test_what_is_no_event_is_refused_with_its_field(wrong: dict[str, Any], path: str) -> None:
+    """Alone and in a list; what came to us when is ours to say."""
+    given = {"lead_id": "L-1", "kind": "visit", **wrong}
+    with pytest.raises(BadRequestError) as alone:
+        decode_events(json.dumps(given).encode(), NOW)
+    with pytest.raises(BadRequestError) as listed:
+        decode_events(json.dumps([{"lead_id": "L-1", "kind": "visit"}, given]).encode(), NOW)
+    assert (alone.value.status, alone.value.path) == (422, path)
+    assert listed.value.path in (f"$[1]{path[1:]}", f"$[...]{path[1:]}")
+
+
+@pytest.mark.parametrize("body", (b'{"lead_id": "a", "kind": "b", "value": NaN}', b"[", b""))
+def test_numbers_that_json_does_not_have_are_refused(body: bytes) -> None:
+    """NaN is no JSON: 400, as for any body that cannot be read."""
+    with pytest.raises(BadRequestError) as refused:
+        decode_events(body, NOW)
+    assert refused.value.status == 400
+
+
+def test_a_file_is_read_as_the_columns_say(tmp_path: Path, database: str) -> None:
+    """Without known_at an event was known when it happened; the same file again adds nothing."""
+    file = tmp_path / "events.csv"
+    file.write_text(
+        "lead_id,event,time,value,known_at\n"
+        "L-1, visit ,2026-05-01T10:00:00+02:00,3,\n"
+        "L-1,demo,2026-05-02,,2026-05-05 09:00\n"
+        "stranger,visit,2026-05-01 10:00,,\n"
+    )
+    with psycopg.connect(database) as connection:
+        assert import_events(connection, file, NOW) == (3, 3)
+        assert import_events(connection, file, NOW + DAY) == (3, 0)
+        first, second = look_up(connection, ["L-1"], events=True)["L-1"].events
+    assert (first.kind, first.at, first.value) == ("visit", datetime(2026, 5, 1, 8, tzinfo=UTC), 3.0)
+    assert first.known_at == first.at
+    assert (second.value, second.known_at) == (None, datetime(2026, 5, 5, 9, tzinfo=UTC))
+    file.write_text("lead_id,kind,at\nnews,visit,2026-05-01\nnews,visit,soon\n")
+    with psycopg.connect(database) as connection:
+        with pytest.raises(BadFileError, match="no event was recorded"):
+            import_events(connection, file, NOW)
+        assert events_of(connection, "news") == []
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    (
+        (",visit,2026-05-01,", "row 3, column 'lead_id'"),
+        ("L-2,,2026-05-01,", "column 'kind'.*is missing"),
+        (f"L-2,{'x' * 101},2026-05-01,", "longer than 100 characters"),
+        ("L-2,visit,,", "column 'at'.*is missing"),
+        ("L-2,visit,tomorrow,", "'tomorrow' cannot be read"),
+        ("L-2,visit,2030-01-01,", "lies in the future"),
+        ("L-2,visit,2026-05-01,inf", "column 'value': 'inf' cannot be read"),
+        (f"{'L' * 300},visit,2026-05-01,", "longer than 256 characters"),
+    ),
+)
+def test_a_bad_row_refuses_the_file(tmp_path: Path, row: str, said: str) -> None:
+    """The sentence names row, column and value."""
+    file = tmp_path / "events.csv"
+    file.write_text(f"lead_id,kind,at,value\nL-1,visit,2026-05-01,1\n{row}\n")
+    with pytest.raises(BadFileError, match=said):
+        list(read_events(read_table(file), file.name, NOW))
+
+
+def test_the_commands_take_events_and_show_them(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Import says what was news; show lists the last first; a column that is not there is named."""
+    file = tmp_path / "events.csv"
+    file.write_text("lead_id,kind,at\nL-1,[red]visit,2026-05-01\nL-1,demo,2026-05-02\n")
+    (tmp_path / "leadgate.yaml").write_text("name: x\n")
+    monkeypatch.setenv("LEADGATE_DATABASE_URL", database)
+    monkeypatch.setenv("LEADGATE_PROJECT", str(tmp_path))
+    run = CliRunner().invoke
+    assert run(app, ["import", str(file)]).output.strip() == "2 events added, 0 known already."
+    assert json.loads(run(app, ["import", str(file), "--json"]).output) == {"received": 2, "added": 0}
+    assert [e["kind"] for e in json.loads(run(app, ["show", "L-1", "--json"]).output)] == ["demo", "[red]visit"]
+    assert "[red]visit" in run(app, ["show", "L-1"]).output
+    assert "No event of lead 'L-2'" in run(app, ["show", "L-2"]).output
+    file.write_text("lead_id,at\nL-1,2026-05-01\n")
+    refused = run(app, ["import", str(file)])
+    assert isinstance(refused.exception, BadFileError)
+    assert "has no column 'kind'" in str(refused.exception)
