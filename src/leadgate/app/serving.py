@@ -173,7 +173,7 @@ def _require_fit(home: Home, route: Route) -> None:
         champion = load_bundle(home.bundles, route.model_name, route.champion)
     assert champion is not None
     declared = {feature.name: feature for feature in home.project.lead.features}
-    for feature in champion.card.lead.used:
+    for feature in champion.card.lead.taken:
         now = declared.get(feature.name)
         if now is not None and now.type is not feature.type:
             raise RefusedError(

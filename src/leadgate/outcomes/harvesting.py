@@ -10,15 +10,12 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from leadgate.leads.frames import TYPES
+from leadgate.leads.kinds import value_of
 from leadgate.leads.project import OutcomeRules
-from leadgate.leads.schema import FeatureType, LeadSchema
+from leadgate.leads.schema import LeadSchema
 from leadgate.outcomes.matching import match
 
-_TYPES: dict[FeatureType, pl.DataType] = {
-    FeatureType.NUMERIC: pl.Float64(),
-    FeatureType.CATEGORICAL: pl.String(),
-    FeatureType.BOOLEAN: pl.Boolean(),
-}
 _LONG_PAUSES = 3.0
 """A pause of deliveries that is longer than so many long ones is an outage..."""
 _LONG = 0.9
@@ -32,7 +29,7 @@ class Harvest:
     """What can be learnt from, and where the other leads are."""
 
     leads: pl.DataFrame
-    """One row a lead: id, timestamp (of its first score), target and the columns that a score takes, as they were then."""
+    """One row a lead: id, timestamp (of its first score), target and the columns that a score takes, as then."""
     scored: int
     """Leads that were scored long enough ago."""
     silent: int
@@ -106,17 +103,8 @@ def _typed(leads: pl.DataFrame, schema: LeadSchema) -> pl.DataFrame:
             *time,
             leads["converted"].alias(schema.target),
             *(
-                pl.Series(f.name, [_value(row.get(f.name), f.type) for row in values], dtype=_TYPES[f.type])
+                pl.Series(f.name, [value_of(row.get(f.name), f.type) for row in values], dtype=TYPES[f.type])
                 for f in schema.taken
             ),
         ]
     )
-
-
-def _value(value: Any, kind: FeatureType) -> Any:
-    """A logged value, as the schema of today has it; one of another type is missing."""
-    if kind is FeatureType.NUMERIC:
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-    if kind is FeatureType.BOOLEAN:
-        return value if isinstance(value, bool) else None
-    return value if isinstance(value, str) else None

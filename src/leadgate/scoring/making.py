@@ -60,6 +60,8 @@ class Making:
     """Whether one of them takes events, so that a lead has to be looked up."""
     width: int
     """Number of the extended values."""
+    names: tuple[str, ...]
+    """Of all made features."""
 
     def extend(self, values: Values, events: Events, at: datetime) -> tuple[Values, tuple[Failure, ...]]:
         """A lead's values and what each code makes of them, and what failed.
@@ -104,6 +106,7 @@ def making_of(schemas: Sequence[LeadSchema], columns: Sequence[str]) -> Making |
         starts=starts,
         takes_events=any(code.takes_events for code in codes.values()),
         width=start,
+        names=tuple(sorted({feature.name for code in codes.values() for feature in code.features})),
     )
 
 

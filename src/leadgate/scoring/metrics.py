@@ -160,11 +160,13 @@ class Metrics:
         for labels in _REQUESTS:
             self.request_seconds.begin(labels)
 
-    def begin(self, versions: Sequence[tuple[str, str]]) -> None:
-        """Tell what the versions of a route may do, by version and variant, before they do it.
+    def begin(self, versions: Sequence[tuple[str, str]], made: Sequence[str] = ()) -> None:
+        """Tell what the versions of a route, by version and variant, and made features may do, before they do it.
 
         Between two looks of Prometheus a first value may be a thousand leads, and no rate would ever see them.
         """
+        for feature in made:
+            self.feature_failures.begin((feature,))
         for version, variant in versions:
             self.scores.begin((version, variant))
             self.prediction_failures.begin((version, variant))

@@ -113,7 +113,7 @@ class Service:
 
     def take_up(self, live: Live) -> None:
         """Answer by this route from now on."""
-        self.metrics.begin([(arm.version, arm.variant) for arm in live.arms])
+        self.metrics.begin([(arm.version, arm.variant) for arm in live.arms], live.making.names if live.making else ())
         self.live = replace(live, explored=self.explored)
 
     def admit(self, authorization: bytes | None, scope: Scope, seconds: float) -> ApiKey | None:
