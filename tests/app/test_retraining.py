@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,17 +15,18 @@ import pytest
 from typer.testing import CliRunner
 
 import warm
-from leadgate.app import retraining
+from leadgate.app import renewing, retraining
 from leadgate.app.cli.root import app
 from leadgate.app.renewing import collect, merged
 from leadgate.app.retraining import begin, retrain, retrain_if_due
 from leadgate.app.rollouts import every_rollout, start
 from leadgate.app.routing import route_in_force
-from leadgate.app.triggering import look
+from leadgate.app.triggering import look, write_down
 from leadgate.app.wire import Home
-from leadgate.errors import LeadgateError
+from leadgate.errors import LeadgateError, RefusedError
 from leadgate.leads.frames import merge
 from leadgate.leads.snapshots import commit_snapshot, read_snapshot, snapshots
+from leadgate.monitoring.triggers import Decision
 from leadgate.storage.postgres.audit import append_entry, latest_entries
 from leadgate.storage.postgres.partitions import ensure_partitions
 from leadgate.storage.postgres.retrainings import add_step, last_decisions, retrainings_of, steps_of
@@ -245,6 +247,49 @@ def test_what_was_abandoned_or_judged_otherwise_registers_nothing(
     assert (run.result, run.version) == ("stopped", None)
     assert end.actor == "anna"  # and not the worker, who began it
     _refused("nothing to abandon", "retrain", "--abandon", "--reason", "again")
+
+
+def test_a_run_that_fails_after_its_version_is_registered_says_so(
+    own_workshop: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And does not register it again, whoever goes on with it at the same time."""
+    home = ruled(own_workshop)
+    run = begin(home, trigger="by hand", reason="a test", by="anna", emergency=False)
+    made = home.registry.find("2")
+
+    def fails(*_: object) -> None:
+        raise RefusedError("the rollout's rules are wrong")
+
+    monkeypatch.setattr(retraining, "_registered", lambda *_: made)
+    assert retraining._register(home, run, SimpleNamespace()) is made  # type: ignore[arg-type]
+    monkeypatch.setattr(retraining, "_go", fails)
+    assert "version 2 is registered and waits for a person" in retraining.carry_on(home, run)
+    with home.connection() as connection:
+        (ended,) = retrainings_of(connection, home.project.name)
+    assert (ended.result, ended.version) == ("registered", "2")
+
+
+def test_people_are_asked_to_look_once_a_week(own_workshop: Home) -> None:
+    """A feature that drifts, and does not, each hour: every answer is written down, and one event is told."""
+    hours = iter(LATER + timedelta(hours=hour) for hour in range(99))
+    home = replace(own_workshop, own_clock=lambda: next(hours))
+    rest = Decision(act="rest", trigger=None, emergency=False, why_not=None, reason="nothing", triggers=())
+    look_at = replace(rest, act="review", trigger="drift", reason="1 feature has drifted")
+    for _ in range(3):
+        write_down(home, rest)
+        write_down(home, look_at)
+    with home.connection() as connection:
+        assert len(last_decisions(connection, home.project.name)) == 6
+        told = connection.execute("SELECT count(*) FROM leadgate.events WHERE kind = 'retraining review'").fetchone()
+    assert told == (1,)
+
+
+def test_spans_are_counted_from_the_last_lead_that_is_known() -> None:
+    """Where outcomes take half a year none of the last ninety days is known, and they would compare nothing."""
+    leads = pl.DataFrame({"at": [LATER - timedelta(days=days) for days in (300, 183)]})
+    assert renewing._latest(leads, "at", LATER) == LATER - timedelta(days=183)
+    assert renewing._latest(leads, "at", LATER - timedelta(days=200)) == LATER - timedelta(days=200)
+    assert renewing._latest(leads, None, LATER) == LATER
 
 
 def test_what_the_snapshot_knows_better_than_the_log_stays(own_workshop: Home) -> None:

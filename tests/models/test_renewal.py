@@ -38,9 +38,9 @@ def compared(gain: float) -> Comparison:
     return found
 
 
-def locked(candidate: float = 0.88, best: float = 0.88, relabelled: int = 0) -> Locked:
-    """A thousand leads whose outcomes were locked."""
-    return Locked(leads=1_000, candidate=candidate, best=best, best_version="4", labels=1_000, relabelled=relabelled)
+def locked(candidate: float = 0.88, best: float = 0.88, relabelled: int = 0, leads: int = 1_000) -> Locked:
+    """A thousand leads whose outcomes were locked, of which the new version did not learn so many."""
+    return Locked(leads=leads, candidate=candidate, best=best, best_version="4", labels=1_000, relabelled=relabelled)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,7 @@ def locked(candidate: float = 0.88, best: float = 0.88, relabelled: int = 0) -> 
         (0.88, compared(0.1), locked(candidate=0.851), "challenger", None),
         (0.88, compared(0.1), locked(relabelled=21), "stopped", "locked outcomes"),
         (0.88, compared(0.1), locked(relabelled=20), "challenger", None),
+        (0.88, compared(0.1), locked(relabelled=20, leads=100), "challenger", None),
         (0.88, compared(0.1), None, "registered", "locked outcomes"),
         (0.84, compared(0.1), None, "stopped", "hold-out AUC, alert"),
     ),
