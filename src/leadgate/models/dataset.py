@@ -115,5 +115,6 @@ def require_values(learnt: Dataset, schema: LeadSchema) -> None:
                 mend += " or take in the events that it needs (`leadgate events import`, then `leadgate events attach`)"
             where = "features" if own is None else "made"
             raise RefusedError(
-                f"Feature {name!r} has no value in any training lead; {mend}, or set `use: false` on lead.{where}.{name}."
+                f"Feature {name!r} has no value in any training lead; {mend}, "
+                f"or set `use: false` on lead.{where}.{name}."
             )
