@@ -130,6 +130,19 @@ def test_nothing_is_known_after_the_last_delivery() -> None:
     assert nothing < BEGAN - 10_000 * DAY
 
 
+def test_a_crm_that_loses_most_outcomes_is_out_though_it_delivers() -> None:
+    """Twenty a day, and for two weeks two a day; weeks of half as many are no outage, nor is a team that grows."""
+    daily = [(BEGAN + day * DAY, 2 if 100 <= day < 114 else 20) for day in range(200)]
+    _, outages = known_until(BEGAN + 200 * DAY, daily, 96)
+    lost = [day for day in range(200) if any(a <= BEGAN + (day + 0.5) * DAY < b for a, b in outages)]
+    assert {*range(100, 113)} <= {*lost} <= {*range(99, 114)}
+    usual = [(BEGAN + day * DAY, 10 if day % 30 < 10 else 20) for day in range(200)]
+    growing = [(BEGAN + day * DAY, 5 + day // 4) for day in range(200)]
+    fortnightly = [(BEGAN + day * DAY, 300) for day in range(0, 200, 14)]
+    for hours in (usual, growing, fortnightly):
+        assert known_until(BEGAN + 200 * DAY, hours, 96)[1] == []
+
+
 def test_a_team_of_few_leads_has_long_pauses_and_no_outage() -> None:
     """Five outcomes a week, at random, for a year: hardly a pause is called an outage; a month without any is."""
     rng = np.random.default_rng(3)

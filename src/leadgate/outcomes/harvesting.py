@@ -20,6 +20,12 @@ _LONG_PAUSES = 3.0
 """A pause of deliveries that is longer than so many long ones is an outage..."""
 _LONG = 0.9
 """...long: longer than this share of the pauses. Few leads a week make long pauses, and no outage."""
+_WEEK = timedelta(days=7)
+_DAYS = 7
+_AROUND = tuple(k for k in range(-8, 9) if k)
+"""Weeks before and after one that say how many outcomes are usual."""
+_USUAL, _FEW = 30, 0.2
+"""A week is an outage, too, where so many outcomes or more are usual and less than this share of them came."""
 
 Span = tuple[datetime, datetime]
 
@@ -49,7 +55,8 @@ def known_until(
     """Up to when the CRM is known to have told everything, and its outages before.
 
     ``hours`` are those in which it delivered, oldest first; a pause longer than ``least_hours``, and than three long
-    ones (the longest tenth begins there), is an outage. Nothing is known after the last delivery.
+    ones (the longest tenth begins there), is an outage, and so is a week in which far fewer outcomes came than in those
+    around it. Nothing is known after the last delivery.
     """
     if not hours:
         return datetime.min.replace(tzinfo=now.tzinfo), []
@@ -58,7 +65,31 @@ def known_until(
     long = float(np.quantile(pauses, _LONG)) if pauses else 0.0
     longest = max(timedelta(hours=least_hours), timedelta(seconds=_LONG_PAUSES * long))
     outages = [(a, b) for a, b in pairwise(times) if b - a > longest]
-    return min(now, times[-1] + timedelta(hours=1)), outages
+    thin = _thin_weeks(hours, max(_WEEK, timedelta(seconds=_LONG_PAUSES * long)))
+    outages += [(a, b) for a, b in thin if not any(a < end and begin < b for begin, end in outages)]
+    return min(now, times[-1] + timedelta(hours=1)), sorted(outages)
+
+
+def _thin_weeks(hours: Sequence[tuple[datetime, int]], week: timedelta) -> list[Span]:
+    """Spans of weeks, or of longer ones where deliveries are seldom, of far fewer outcomes than are usual.
+
+    A week may begin on any of its sevenths.
+    """
+    end, day = hours[-1][0] + timedelta(hours=1), week / _DAYS
+    days = np.bincount([int((end - at) / day) for at, _ in hours], [n for _, n in hours])
+    weeks = np.convolve(days, np.ones(_DAYS), mode="valid")  # the last one first
+    thin: list[Span] = []
+    for ago, n in enumerate(weeks):
+        around = [weeks[i] for k in _AROUND if 0 <= (i := ago + k * _DAYS) < len(weeks)]
+        usual = float(np.median(around)) if len(around) >= len(_AROUND) // 4 else 0.0
+        if usual < _USUAL or n >= _FEW * usual:
+            continue
+        begins, ends = end - (ago + _DAYS) * day, end - ago * day
+        if thin and begins <= thin[-1][1] and ends >= thin[-1][0]:
+            thin[-1] = (begins, thin[-1][1])
+        else:
+            thin.append((begins, ends))
+    return thin
 
 
 def harvest(
