@@ -53,12 +53,15 @@ SLOW = (
 )
 
 
-def run(*arguments: str, folder: Path, env: Mapping[str, str], patience_s: float) -> "subprocess.CompletedProcess[str]":
+def run(
+    *arguments: str, folder: Path, env: Mapping[str, str], patience_s: float, at: str | None = None
+) -> "subprocess.CompletedProcess[str]":
     """As ``python ARGUMENTS``, which are ``-m MODULE ...`` or ``SCRIPT ...``, in a folder and an environment.
 
-    Raises subprocess.TimeoutExpired, after the command has been killed.
+    ``at`` is where the process that forks listens, if it is another one's. Raises subprocess.TimeoutExpired, after the
+    command has been killed.
     """
-    with tempfile.TemporaryDirectory() as out, _dial() as connection, connection.makefile("rw") as line:
+    with tempfile.TemporaryDirectory() as out, _dial(at) as connection, connection.makefile("rw") as line:
         files = [f"{out}/stdout", f"{out}/stderr"]
         asked = {"arguments": arguments, "folder": str(folder.resolve()), "env": dict(env), "files": files}
         line.write(json.dumps(asked) + "\n")
@@ -72,8 +75,31 @@ def run(*arguments: str, folder: Path, env: Mapping[str, str], patience_s: float
     return subprocess.CompletedProcess(arguments, code, *said)
 
 
-def _dial() -> socket.socket:
+def put_on_path(folder: Path) -> None:
+    """Write a ``leadgate`` that makefiles and shells find, and that runs as ``run`` does."""
+    _dial(None).close()  # it listens by then
+    at = _forking()[1]
+    lines = (
+        f"#!{sys.executable} -IS",
+        "import os, pathlib, sys",
+        f"sys.path.insert(0, {str(Path(__file__).parent)!r})",
+        "import warm",
+        "asked = {'folder': pathlib.Path(), 'env': os.environ, 'patience_s': 240}",
+        f"done = warm.run('-m', 'leadgate', *sys.argv[1:], **asked, at={at!r})",
+        "sys.stdout.write(done.stdout)",
+        "sys.stderr.write(done.stderr)",
+        "sys.exit(done.returncode)",
+    )
+    (folder / "leadgate").write_text("\n".join((*lines, "")), encoding="utf-8")
+    (folder / "leadgate").chmod(0o755)
+
+
+def _dial(at: str | None) -> socket.socket:
     """A connection to the process that forks."""
+    if at is not None:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(at)
+        return connection
     process, path = _forking()
     connection = socket.socket(socket.AF_UNIX)
     while True:

@@ -35,7 +35,7 @@ def make_home(folder: Path, database: str, *, leads: int = 3_000, **settings: An
     return home
 
 
-def train_version(home: Home, kind: str = "logistic_regression", **model: Any) -> Trained:
+def train_version(home: Home, kind: str = "logistic_regression", *, aliased: bool = True, **model: Any) -> Trained:
     """Train a version of a kind; other arguments replace settings of ``model`` in leadgate.yaml."""
     project = with_model(home.project, kind)
     project = project.model_copy(update={"model": project.model.model_copy(update=model)})
@@ -47,4 +47,5 @@ def train_version(home: Home, kind: str = "logistic_regression", **model: Any) -
         snapshot_version=None,
         author="tester",
         now=NOW,
+        aliased=aliased,
     )

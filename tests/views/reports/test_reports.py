@@ -262,6 +262,17 @@ def test_a_report_of_the_past_knows_nothing_of_later(home: Home) -> None:
     assert "rollout 2" not in to_markdown(told[0]) + to_markdown(told[2])
 
 
+def test_a_version_that_has_answered_nobody_is_told_of(workshop: Home) -> None:
+    """By its number or as the latest: a workflow reports on what it has just trained, beside the champion."""
+    with reader(workshop, None) as asking:
+        report = making.deployment(asking, version="latest")
+        assert making.deployment(asking, version="2").title == report.title == "Deployment of version 2"
+    assert "has answered nobody so far" in _text(report.changed[0])
+    assert "rollout start 2" in _text(report.actions[0])
+    compared = next(section for section in report.sections if section.title == "Comparison with the champion")
+    assert [table.columns[1:] for table in compared.blocks if isinstance(table, Table)] == [("version 1", "version 2")]
+
+
 def test_the_drifted_feature_leads_the_review(reports: Mapping[str, Report]) -> None:
     """What moved is first, and the summary says to look."""
     drift = next(t for t in _tables(reports["weekly"]) if t.title == "Features against the training leads")

@@ -138,8 +138,8 @@ def judge(
 
     found = judge_version(open_home(project), which, wait_s=wait)
     if as_json:
-        overall = found.card.evaluation.overall
-        print_json({**vars(found), "card": None, "metrics": overall, "passed": found.passed})
+        told = {name: value for name, value in vars(found).items() if name != "card"}
+        print_json({**told, "metrics": found.card.evaluation.overall, "passed": found.passed})
     else:
         _print_judgement(found)
     raise typer.Exit(0 if found.passed else 1)

@@ -49,7 +49,9 @@ AsData = Annotated[bool, typer.Option("--json", help="Print the same content as 
 def deployment(
     project: ProjectDir = HERE,
     rollout: OfRollout = None,
-    version: Annotated[str | None, typer.Option(help="Of the last rollout of this version.")] = None,
+    version: Annotated[
+        str | None, typer.Option(help="Of this one (or latest): its last rollout, or what it is.")
+    ] = None,
     until: Until = None,
     out: Out = None,
     as_json: AsData = False,
