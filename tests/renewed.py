@@ -52,6 +52,7 @@ def live(home: Home, leads: pl.DataFrame, *, silent: Collection[str] = (), goes_
                 BEGAN + timedelta(days=day + 31),
             )
             connection.commit()
+        record_outcomes(connection, [_other(BEGAN)], BEGAN + timedelta(days=31))  # it tells of all since then
         for day in range(SCORED_DAYS + 31, (LATER - BEGAN).days + 1 if goes_on else 0, 2):
             at = BEGAN + timedelta(days=day)
             record_outcomes(connection, [_other(at)], at)

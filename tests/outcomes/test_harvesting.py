@@ -45,9 +45,9 @@ def scored(*leads: tuple[str, float, dict[str, object]]) -> pl.DataFrame:
 
 
 def told(*outcomes: tuple[str, bool, float]) -> pl.DataFrame:
-    """Last outcomes: lead, converted, day."""
+    """Last outcomes: lead, converted, day; the CRM tells of another lead from the first day on."""
     return pl.DataFrame(
-        [(lead, won, None, None, BEGAN + day * DAY) for lead, won, day in outcomes],
+        [(lead, won, None, None, BEGAN + day * DAY) for lead, won, day in (*outcomes, ("another", False, 0))],
         schema={
             "lead_id": pl.String,
             "converted": pl.Boolean,
@@ -89,6 +89,14 @@ def test_silence_during_an_outage_is_not_a_loss() -> None:
     assert (found.withheld, found.unheard) == (2, frozenset(("before", "after")))
     found = harvest(leads, heard, SCHEMA, UNKNOWN, BEGAN + 100 * DAY, outages=[outage])
     assert (labels(found), found.withheld, found.unheard) == ({"heard": True}, 0, frozenset())
+
+
+def test_what_was_scored_before_the_crm_told_anything_is_not_known() -> None:
+    """The CRM was connected a month after the first scores, and tells of wins from then on."""
+    leads = scored(("early", 5, {}), ("late", 35, {}))
+    outcomes = told(("early", True, 33)).filter(pl.col("lead_id") == "early")
+    found = harvest(leads, outcomes, SCHEMA, LOST, BEGAN + 100 * DAY)
+    assert (labels(found), found.withheld) == ({"late": False}, 1)
 
 
 def test_an_outage_does_not_make_leads_convert_more_often() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -41,8 +41,9 @@ class Harvest:
     silent: int
     """Without an outcome, and left out for it."""
     withheld: int
-    """Whose window overlaps an outage, where silence means lost. Those without an outcome are not known; those with one
-    are left out, too, for alone they would be a year in which everybody converts."""
+    """Whose window overlaps an outage, or the time before the CRM told anything, where silence means lost. Those
+    without an outcome are not known; those with one are left out, too, for alone they would be leads that all convert.
+    """
     decided_before: int
     """Their outcome came before the score."""
     unheard: frozenset[str]
@@ -105,14 +106,17 @@ def harvest(
 
     ``scored`` has lead_id, scored_at, model_version, predicted_score and features (a JSON object of raw values);
     ``outcomes`` as ``match`` takes them. Only leads whose window has passed by ``known`` count, and one without an
-    outcome counts as lost only by ``silence_means``. Where it does, no lead counts whose window overlaps an outage.
+    outcome counts as lost only by ``silence_means``. Where it does, no lead counts whose window overlaps an outage, or
+    that was scored before the first outcome that the CRM ever told of.
     """
     frame = scored.with_columns(segment=pl.lit(None, dtype=pl.String))
     matched = match(frame, outcomes, rules, known)
     kept = matched.leads
     if rules.silence_means == "not_converted":
         window = timedelta(days=rules.window_days)
-        for begin, end in outages:
+        first = outcomes["outcome_at"].min()
+        told_from = [(datetime.min.replace(tzinfo=UTC), first)] if isinstance(first, datetime) else []
+        for begin, end in (*told_from, *outages):
             kept = kept.filter((pl.col("scored_at") >= end) | (pl.col("scored_at") + window <= begin))
     told = set(outcomes["lead_id"])
     return Harvest(
