@@ -21,7 +21,7 @@ from leadgate.app.retaining import RetainedDay, day_states, first_kept, retain
 from leadgate.app.starting import start_project
 from leadgate.errors import RefusedError
 from leadgate.records import Prediction
-from leadgate.storage.archive import add_to_archive
+from leadgate.storage.archive import add_to_archive, archived_rows
 from leadgate.storage.postgres.connection import Connection, connect
 from leadgate.storage.postgres.partitions import ensure_partitions
 from leadgate.storage.postgres.predictions import copy_predictions
@@ -454,3 +454,19 @@ def test_the_command_tells_first_and_acts_when_told_to(
     assert "no day before" in say("retain", "--days", "9000", "--yes")
     with pytest.raises(RefusedError, match="calendar"):
         say("retain", "--days", "9999999", "--yes")
+
+
+def test_a_day_that_was_archived_before_leads_were_explored_reads_as_it_would_be_written_now(tmp_path: Path) -> None:
+    """A retention that was cut short before an upgrade goes on after it: no lead of that day was explored."""
+    uri, old = str(tmp_path / "archive"), pl.DataFrame({"prediction_id": ["a", "b"], "priority": ["low", "high"]})
+    add_to_archive(uri, OLD, old, {})
+    found = archived_rows(uri, OLD, old["prediction_id"])
+    assert found is not None
+    assert found.sort("prediction_id").to_dicts() == [
+        {"prediction_id": "a", "priority": "low", "own_priority": None, "explored": False},
+        {"prediction_id": "b", "priority": "high", "own_priority": None, "explored": False},
+    ]
+    add_to_archive(uri, OLD, pl.DataFrame({"prediction_id": ["c"], "priority": ["high"], "explored": [True]}), {})
+    both = archived_rows(uri, OLD, pl.Series(["a", "c"]))
+    assert both is not None
+    assert dict(both.select("prediction_id", "explored").iter_rows()) == {"a": False, "c": True}

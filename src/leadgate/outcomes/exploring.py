@@ -54,8 +54,8 @@ class Feedback:
     needed: int | None
     """Explored leads for an interval of plus and minus 0.03 from them alone."""
     contacted: tuple[Share, Share] | None = None
-    """Of the explored leads with a score that is high, and of the others, those that sales were in touch with; None
-    where no contact of any is known."""
+    """Of the matured explored leads with a score that is high, and of the others, with an outcome or without, those
+    that sales were in touch with; None where no contact of any is known."""
     worked_alike: bool | None = None
     """Whether these shares differ by no more than chance (1 %): else the unbiased figures lean, too."""
 
@@ -76,7 +76,8 @@ def feedback_of(matched: Matched, contacted: frozenset[str] = frozenset()) -> Fe
     unbiased = auc_of_parts(parts)
     bias = apart(ordinary, unbiased) if ordinary and unbiased else None
     won = int(drawn["converted"].sum())
-    shares = _contacted(drawn, contacted) if contacted else None
+    # Of all that have matured: whom nobody worked may be never heard of.
+    shares = _contacted(matched.matured.filter("explored"), contacted) if contacted else None
     return Feedback(
         explored=drawn.height,
         conversions=won,

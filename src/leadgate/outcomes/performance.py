@@ -67,7 +67,7 @@ def measure(
     outcomes = last_outcomes(connection, until=now)
     matched = match(predictions, outcomes, project.outcomes, now)
     apart = match(predictions, outcomes, project.outcomes, now, by_version=True) if by == "version" else matched
-    drawn = matched.leads.filter("explored")["lead_id"].to_list()
+    drawn = matched.matured.filter("explored")["lead_id"].to_list()
     feedback = feedback_of(matched, contacted_among(connection, drawn, until=now))
     return judge(matched, apart, project, now=now, since=since, by=by, feedback=feedback), matched.leads
 

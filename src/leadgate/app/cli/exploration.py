@@ -41,5 +41,5 @@ def _said(found: "Feedback") -> str:
     way = "too high" if found.difference > 0 else "too low"
     return (
         f"The ordinary AUC is {abs(found.difference):.3f} {way}: sales work what is scored high, and that decides part "
-        f"of what becomes of the leads (docs/feedback-bias.md). Trust the unbiased one; {enough}."
+        f"of what becomes of the leads (docs/feedback-bias.md). The unbiased one is that of the scores; {enough}."
     )
