@@ -1,7 +1,7 @@
 """What is not the same in two snapshots."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -12,7 +12,9 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import chi2_contingency, ks_2samp
 
 from leadgate.leads.difference import Difference, LabelChange, difference
-from leadgate.leads.frames import columns_of
+from leadgate.leads.events import Event, Events, history_to_json
+from leadgate.leads.feature_parsing import parse_features
+from leadgate.leads.frames import HISTORY, columns_of
 from leadgate.leads.schema import Feature, FeatureType, LeadSchema
 
 SCHEMA = LeadSchema(
@@ -68,6 +70,27 @@ def test_changed_leads_are_shown_with_both_values_and_labels_first() -> None:
     ]
     assert {v.lead_id for v in difference(before, after, SCHEMA, 1).examples} == {"c"}
     assert difference(before, after, SCHEMA, 0).examples == ()
+
+
+def test_histories_are_shown_by_their_number_of_events() -> None:
+    """People read how many events came, not the JSON that holds them; every lead with another history is counted."""
+    code = parse_features(
+        "from leadgate import Events\ndef seen(events: Events) -> int:\n    return len(events)\n", SCHEMA
+    )
+    schema = SCHEMA.model_copy(update={"code": code})
+    event = Event("visit", DAY - timedelta(days=1), None)
+    sides = [
+        leads(A, B).with_columns(pl.Series(HISTORY, [history_to_json(DAY, Events([event] * n)) for n in counts]))
+        for counts in ((0, 1), (2, 1))
+    ]
+    found = difference(sides[0], sides[1], schema)
+    assert found.columns == {HISTORY: 1}
+    (shown,) = found.examples
+    assert (shown.lead_id, shown.before, shown.after) == (
+        "a",
+        "0 events before 2026-06-01 00:00:00 UTC",
+        "2 events before 2026-06-01 00:00:00 UTC",
+    )
 
 
 def test_features_are_as_far_apart_as_scipy_says() -> None:
