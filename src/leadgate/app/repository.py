@@ -57,7 +57,7 @@ class Repository:
 
     folder: str
     data: str
-    """The file of leads as the Makefile names it: relative to the folder."""
+    """The file of leads as the Makefile names it."""
     inspection: Inspection
     rows: list[tuple[str, str, str, str, str]]
     """The findings, for a table."""
@@ -122,8 +122,12 @@ def _sample() -> pl.DataFrame:
 
 
 def _named(source: Path, folder: Path) -> str:
-    """The file as the Makefile names it. Raises RefusedError for a name that make or a shell would read otherwise."""
+    """The file as the Makefile names it: from the repository, where it is near.
+
+    Raises RefusedError for a name that make or a shell would read otherwise.
+    """
     named = Path(os.path.relpath(source.resolve(), folder.resolve())).as_posix()
+    named = source.resolve().as_posix() if named.startswith("../../") else named
     if _UNSAFE & set(named):
         raise RefusedError(
             f"{named} has a letter that make or a shell reads as its own; rename the file or its folder."
