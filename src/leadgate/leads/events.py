@@ -2,11 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Self
+from typing import Protocol, Self
 
 import msgspec
-
-from leadgate.records import LeadEvent
 
 _DAY = 86_400.0
 """Seconds."""
@@ -99,16 +97,27 @@ class Events:
         return f"Events({list(self._events)!r})"
 
 
-def events_before(events: Iterable[LeadEvent], at: datetime) -> Events:
+class Happening(Protocol):
+    """An event of a lead with the time at which it was known, wherever it comes from."""
+
+    @property
+    def kind(self) -> str: ...  # as in LeadEvent
+    @property
+    def at(self) -> datetime: ...
+    @property
+    def known_at(self) -> datetime: ...
+    @property
+    def value(self) -> float | None: ...
+
+
+def events_before(events: Iterable[Happening], at: datetime) -> Events:
     """What counts for a score: the events that happened strictly before its time and were known by then.
 
     This is the only cut: training, batch and online all make it here. An event that reached us later than ``at`` was
     not known to a score of that time, however early it happened.
     """
     return Events(
-        Event(event.kind, _utc(event.at), event.value)
-        for event in events
-        if event.at < at and event.known_at <= at
+        Event(event.kind, _utc(event.at), event.value) for event in events if event.at < at and event.known_at <= at
     )
 
 

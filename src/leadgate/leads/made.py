@@ -11,11 +11,10 @@ from typing import Any
 import polars as pl
 
 from leadgate.errors import RefusedError
-from leadgate.leads.events import Events, events_before, history_from_json, history_to_json, time_of_history
+from leadgate.leads.events import Events, Happening, events_before, history_from_json, history_to_json, time_of_history
 from leadgate.leads.feature_code import FILE, FeatureCode, maker_of
 from leadgate.leads.frames import HISTORY, TYPES, columns_of
 from leadgate.leads.schema import FeatureValue, LeadSchema
-from leadgate.records import LeadEvent
 
 _NO_EVENTS = Events()
 
@@ -23,7 +22,7 @@ _NO_EVENTS = Events()
 def with_history(
     leads: pl.DataFrame,
     schema: LeadSchema,
-    events: Mapping[str, Collection[LeadEvent]],
+    events: Mapping[str, Collection[Happening]],
     times: Mapping[str, datetime] | None = None,
 ) -> pl.DataFrame:
     """The leads with the history that counts for each of them; as they are where features.py needs none.

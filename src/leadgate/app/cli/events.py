@@ -35,6 +35,8 @@ def import_(
         print_json({"received": received, "added": added})
         return
     console.print(f"{added:,} events added, {received - added:,} known already.")
+    if added:
+        console.print("Lay them beside the leads of the last snapshot with `leadgate events attach`.")
 
 
 @app.command()
@@ -50,10 +52,12 @@ def show(
     with open_home(project).connection() as connection:
         found = events_of(connection, lead_id, most=limit)
     if as_json:
-        print_json(found)
+        print_json([{name: getattr(event, name) for name in event.__struct_fields__} for event in found])
         return
     if not found:
-        console.print(f"No event of lead {lead_id!r} is known; take some with `leadgate events import FILE`.", markup=False)
+        console.print(
+            f"No event of lead {lead_id!r} is known; take some with `leadgate events import FILE`.", markup=False
+        )
         return
     rows = [
         (
@@ -65,7 +69,9 @@ def show(
         )
         for e in found
     ]
-    print_table(f"Events of lead {escape(lead_id)}", ["kind", "at", "known at", "value", "written down"], rows, numbers="   r")
+    print_table(
+        f"Events of lead {escape(lead_id)}", ["kind", "at", "known at", "value", "written down"], rows, numbers="   r"
+    )
 
 
 @app.command()

@@ -1,8 +1,8 @@
 """What leads did, and their columns as last imported: what features.py makes features of."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -14,13 +14,17 @@ from leadgate.storage.postgres.connection import Connection, statement
 
 _AT_ONCE = 10_000
 """Rows of one statement."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, kw_only=True)
-class RecordedEvent(LeadEvent):
-    """An event as it was written down."""
+class RecordedEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """An event of a lead as it was written down: read by the thousand, hence no dataclass."""
 
+    kind: str
+    at: datetime
+    """UTC time at which it happened."""
+    known_at: datetime
+    """UTC time at which it was known."""
+    value: float | None
     recorded_at: datetime
     """UTC time at which it was written down here."""
 
@@ -46,8 +50,7 @@ class LoggedFeatures:
     """Columns that were sent or looked up, and made values, by name."""
 
 
-_FOUND = msgspec.json.Decoder(list[tuple[str, int, int, float | None, int]])
-"""Kind, at, known_at, value, recorded_at; times in microseconds since 1970."""
+_FOUND = msgspec.json.Decoder(tuple[RecordedEvent, ...])
 
 
 def record_events(connection: Connection, events: Sequence[LeadEvent], recorded_at: datetime) -> int:
@@ -88,30 +91,14 @@ def look_up(
     """What is known of leads, in one query; every lead that was asked for is in the answer."""
     asked = {"leads": list(dict.fromkeys(leads)), "columns": columns, "events": events}
     rows = connection.execute(statement("events", "look_up"), asked).fetchall()
-    return {lead: _known(lead, values, found) for lead, values, found in rows}
+    return {lead: _known(values, found) for lead, values, found in rows}
 
 
-def _known(lead: str, values: str | None, found: str | None) -> KnownLead:
+def _known(values: str | None, found: str | None) -> KnownLead:
     return KnownLead(
         columns=None if values is None else msgspec.json.decode(values),
-        events=() if found is None else tuple(_events(lead, found)),
+        events=() if found is None else _FOUND.decode(found),
     )
-
-
-def _events(lead: str, found: str) -> Iterator[RecordedEvent]:
-    for kind, at, known_at, value, recorded_at in _FOUND.decode(found):
-        yield RecordedEvent(
-            lead_id=lead,
-            kind=kind,
-            at=_moment(at),
-            known_at=_moment(known_at),
-            value=value,
-            recorded_at=_moment(recorded_at),
-        )
-
-
-def _moment(micros: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=micros)
 
 
 def logged_features(

@@ -9,7 +9,7 @@ ORDER BY lead_id, at, kind, value, known_at
 ON CONFLICT DO NOTHING
 
 -- events_of
-SELECT lead_id, kind, at, known_at, value, recorded_at
+SELECT kind, at, known_at, value, recorded_at
 FROM leadgate.lead_events
 WHERE lead_id = %(lead_id)s
 ORDER BY at DESC, kind, value
@@ -22,13 +22,8 @@ FROM unnest(%(leads)s::text[]) AS asked (lead_id)
 LEFT JOIN leadgate.lead_columns columns ON %(columns)s AND columns.lead_id = asked.lead_id
 LEFT JOIN LATERAL (
     SELECT json_agg(
-               json_build_array(
-                   e.kind,
-                   (extract(epoch FROM e.at) * 1000000)::bigint,
-                   (extract(epoch FROM e.known_at) * 1000000)::bigint,
-                   e.value,
-                   (extract(epoch FROM e.recorded_at) * 1000000)::bigint
-               ) ORDER BY e.at, e.kind, e.value
+               json_build_array(e.kind, e.at, e.known_at, e.value, e.recorded_at)
+               ORDER BY e.at, e.kind, e.value
            ) AS found
     FROM leadgate.lead_events e
     WHERE %(events)s AND e.lead_id = asked.lead_id
