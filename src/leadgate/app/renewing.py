@@ -10,7 +10,7 @@ import polars as pl
 import uuid_utils.compat as uuids
 
 from leadgate.app.wire import Home
-from leadgate.errors import BadFileError, LeadgateError, NotFoundError, RefusedError
+from leadgate.errors import LeadgateError, NotFoundError, RefusedError
 from leadgate.leads.frames import HISTORY, Merged, Table, as_snapshot, columns_of, empty_leads, merge
 from leadgate.leads.histories import attach_histories
 from leadgate.leads.importing import describe_fault
@@ -66,23 +66,27 @@ def known_at(home: Home, connection: Connection, at: datetime) -> tuple[datetime
 
 
 def validated(home: Home, found: Harvest, name: str, at: datetime) -> Validated:
-    """The good rows of a harvest, by the checks of an import. Raises BadFileError where too many are bad."""
+    """The good rows of a harvest, by the checks of an import. Raises BadFileError where a column is hardly filled."""
     schema = home.project.lead
     # What the log holds: columns that a score takes, an outcome that is yes or no already.
     seen = schema.model_copy(update={"features": schema.taken, "converted_when": None})
     table = Table(frame=found.leads, first_row=1, format="log", delimiter=None, encoding=None, digest="")
-    judged = validate(seen, table, name, at)
+    return validate(seen, table, name, at)
+
+
+def refusal(home: Home, judged: Validated, name: str) -> str | None:
+    """Why nothing is learnt from a harvest, where too many of its rows are bad."""
     limit = home.project.imports.quarantine_limit
-    if judged.bad_rows > limit * judged.rows:
-        raise BadFileError(
-            f"{name}: {judged.bad_rows:,} of {judged.rows:,} scored leads are bad (allowed {limit:.1%}), so nothing is "
-            f"learnt from them. First: {describe_fault(judged.faults[0])}. Mend what sends "
-            "them, or raise imports.quarantine_limit."
-        )
-    return judged
+    if judged.bad_rows <= limit * judged.rows:
+        return None
+    return (
+        f"{name}: {judged.bad_rows:,} of {judged.rows:,} scored leads are bad (allowed {limit:.1%}), so nothing is "
+        f"learnt from them. First: {describe_fault(judged.faults[0])}. Mend what sends them; where the "
+        f"world has come to such values, leadgate.yaml has to allow them in {judged.faults[0].column_name}."
+    )
 
 
-def record_of(judged: Validated, name: str, at: datetime) -> ImportRecord:
+def record_of(judged: Validated, name: str, at: datetime, refused_because: str | None) -> ImportRecord:
     """The rows that were kept out are found where those of an import are."""
     return ImportRecord(
         import_id=uuids.uuid7(),
@@ -91,7 +95,7 @@ def record_of(judged: Validated, name: str, at: datetime) -> ImportRecord:
         imported_at=at,
         row_count=judged.rows,
         quarantined=judged.bad_rows,
-        refused_because=None,
+        refused_because=refused_because,
     )
 
 

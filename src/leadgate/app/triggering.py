@@ -143,7 +143,7 @@ def _new_leads(home: Home, connection: Connection, versions: tuple[Version, ...]
     times = _trained(versions) + ([learnt[0]] if learnt else [])
     if not times:
         return 0
-    then, now = (known_at(home, connection, at)[0] for at in (max(times), home.clock()))
+    (then, _), (now, outages) = (known_at(home, connection, at) for at in (max(times), home.clock()))
     scored = new_outcomes(
         connection,
         name,
@@ -151,6 +151,7 @@ def _new_leads(home: Home, connection: Connection, versions: tuple[Version, ...]
         known=now,
         window=timedelta(days=rules.window_days),
         silence_is_loss=rules.silence_means == "not_converted",
+        outages=outages,
     )
     return scored + _imported(home, versions, learnt[1] if learnt else None)
 

@@ -207,7 +207,8 @@ def _locked_labels(locked: Locked | None, limit: float | None) -> Gate | None:
         value=share,
         threshold=limit,
         sentence=f"{locked.relabelled:,} of {locked.labels:,} outcomes that were locked with the champion "
-        f"({share:.1%}) are others now; {limit:.1%} may be",
+        f"({share:.1%}) are others now; {limit:.1%} may be"
+        + ("" if share <= limit else "; where these corrections are right, raise retraining.gates.relabelled for once"),
     )
 
 

@@ -1,6 +1,6 @@
 """Retrainings: their runs and steps, what the triggers decided, and the leads that they learn from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -186,14 +186,20 @@ def new_outcomes(
     known: datetime,
     window: timedelta,
     silence_is_loss: bool,
+    outages: Sequence[tuple[datetime, datetime]] = (),
 ) -> int:
-    """Scored leads whose fate was not known to a training at ``since`` and is to one at ``known``."""
+    """Scored leads whose fate was not known to a training at ``since`` and is to one at ``known``.
+
+    ``outages`` are the spans in which the CRM sent nothing.
+    """
     values = {
         "model_name": model_name,
         "since": since,
         "known": known,
         "window": window,
         "silence_is_loss": silence_is_loss,
+        "outage_begins": [begin for begin, _ in outages],
+        "outage_ends": [end for _, end in outages],
     }
     row = connection.execute(statement("retrainings", "new_outcomes"), values).fetchone()
     return int(row[0]) if row else 0

@@ -80,3 +80,8 @@ FROM first f
 LEFT JOIN told t USING (lead_id)
 WHERE (t.lead_id IS NOT NULL OR %(silence_is_loss)s)
   AND (f.matures_at > %(since)s OR (t.told_at > %(since)s AND NOT %(silence_is_loss)s))
+  -- As the harvest has it: where silence is loss, no lead is learnt whose window overlaps an outage.
+  AND NOT (%(silence_is_loss)s AND EXISTS (
+      SELECT FROM unnest(%(outage_begins)s::timestamptz[], %(outage_ends)s::timestamptz[]) AS o (begins, ends)
+      WHERE f.matures_at > o.begins AND f.matures_at - %(window)s::interval < o.ends
+  ))
