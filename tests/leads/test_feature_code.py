@@ -1,6 +1,10 @@
 """features.py as people write it: what is a feature, and a sentence for what is none."""
 
+import re
+from pathlib import Path
+
 import pytest
+import yaml
 
 from leadgate.errors import BadConfigError, LeadgateError
 from leadgate.leads.events import Events
@@ -184,3 +188,24 @@ def test_a_schema_without_features_py_is_written_as_before_there_was_one() -> No
     assert set(SCHEMA.model_dump()) == {"id", "timestamp", "target", "converted_when", "features", "segments"}
     own = SCHEMA.model_copy(update={"code": code_of(GOOD)})
     assert LeadSchema.model_validate_json(own.model_dump_json()) == own
+
+
+def test_the_example_of_the_documentation_is_a_features_py() -> None:
+    """What people copy works, with the settings beside it."""
+    text = (Path(__file__).parents[2] / "docs" / "features.md").read_text()
+    code, settings = (re.search(rf"```{kind}\n(.*?)```", text, re.DOTALL) for kind in ("python", "yaml"))
+    assert code is not None
+    assert settings is not None
+    columns = ("company_size", "page_views", "visits")
+    lead = {
+        "id": "id",
+        "timestamp": "at",
+        "target": "won",
+        "features": {name: {"type": "numeric"} for name in columns},
+        **yaml.safe_load(settings[1])["lead"],
+    }
+    made = parse_project(yaml.safe_dump({"lead": lead}), "leadgate.yaml", code[1]).lead
+    assert [feature.name for feature in made.made_features] == ["pages_per_visit", "size_band"]
+    assert made.code is not None
+    values = {"company_size": 60.0, "page_views": 8.0, "visits": 2.0}
+    assert make_values(made.code, values, Events(), None).values == (4.0, "middle")

@@ -31,6 +31,10 @@ def write_yaml(
             *(line for c in found[Role.FEATURE] for line in _feature(c)),
             *_suspects(found[Role.SUSPECT]),
             *_left_out(found[Role.LEFT_OUT]),
+            "  # Features of your own are functions in features.py beside this file (docs/features.md); they need no",
+            "  # settings, and may have some:",
+            "  # made:",
+            "  #   pages_per_visit: {range: [0, 200], missing: 0.5, use: true}",
             *_segments(inspection),
             *(_TAIL if least_auc is None else _with_gates(least_auc)),
         ]
