@@ -28,6 +28,7 @@ from leadgate.leads.frames import merge
 from leadgate.leads.snapshots import commit_snapshot, read_snapshot, snapshots
 from leadgate.monitoring.triggers import Decision
 from leadgate.storage.postgres.audit import append_entry, latest_entries
+from leadgate.storage.postgres.imports import faults_of_import, latest_import
 from leadgate.storage.postgres.partitions import ensure_partitions
 from leadgate.storage.postgres.retrainings import add_step, last_decisions, retrainings_of, steps_of
 from leadgate.storage.postgres.runs import hold_job
@@ -175,6 +176,10 @@ def test_scored_values_that_no_import_would_take_stop_it_before_there_is_a_snaps
     assert "stopped: retraining 1: 15 of 300 scored leads are bad (allowed 1.0%)" in said
     assert "'company_size': '-5000000.0' is below" in said
     assert len(snapshots(home.snapshots_uri)) == 1
+    with home.connection() as connection:
+        kept_out = latest_import(connection, None)
+        assert kept_out is not None
+        assert (kept_out.file, len(faults_of_import(connection, kept_out.import_id, None))) == ("retraining 1", 15)
     with psycopg.connect(str(home.settings.database_url)) as connection:
         told = connection.execute("SELECT severity, message FROM leadgate.events WHERE kind = 'retraining'").fetchall()
     assert [severity for severity, _ in told] == ["yellow"]

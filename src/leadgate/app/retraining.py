@@ -184,8 +184,13 @@ def _take_in(home: Home, run: Retraining, done: Mapping[str, DoneStep], pause: P
     if leads.height:
         good = renewing.validated(home, found, name, run.started_at)
         leads, facts["quarantined"] = good.leads, str(good.bad_rows)
+        refused = renewing.refusal(home, good, name)
+        if refused is not None:
+            with home.connection() as connection:
+                record_import(connection, renewing.record_of(good, name, run.started_at, refused), good.faults)
+            raise BadFileError(f"{refused} `leadgate data quarantine` lists them.")
         if "validated" not in done:
-            record = renewing.record_of(good, name, run.started_at)
+            record = renewing.record_of(good, name, run.started_at, None)
             with home.connection() as connection:
                 record_import(connection, record, good.faults)
                 details = {"rows": good.rows, "bad_rows": good.bad_rows, "import_id": str(record.import_id)}

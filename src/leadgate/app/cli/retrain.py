@@ -108,6 +108,7 @@ def _print_plan(home: "Home", *, as_json: bool) -> None:
     with home.connection() as connection:
         found = renewing.collect(home, connection, now)
     good = renewing.validated(home, found, "the scored leads", now) if found.leads.height else None
+    refused = None if good is None else renewing.refusal(home, good, "the scored leads")
     both = renewing.merged(home, good.leads if good else found.leads, found.unheard)
     waiting, decision = unfinished(home), decide_now(home)
     told = {
@@ -118,6 +119,7 @@ def _print_plan(home: "Home", *, as_json: bool) -> None:
         "withheld_for_an_outage": found.withheld,
         "left_out_decided_before_the_score": found.decided_before,
         "bad_rows": good.bad_rows if good else 0,
+        "refused_because": refused,
         "new_leads": both.new.height,
         "changed_leads": both.changed,
         "goes_on_with": waiting.retraining_id if waiting else None,
