@@ -17,6 +17,7 @@ SLOW = (
     "psycopg",
     "polars",
     "leadgate.app.rollouts",
+    "leadgate.app.profiling",
     "leadgate.app.settings",
     "sqlalchemy.orm",
     "alembic.command",

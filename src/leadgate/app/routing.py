@@ -4,14 +4,12 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from leadgate.app.profiling import publish
 from leadgate.app.wire import Home
 from leadgate.errors import LeadgateError, RefusedError
 from leadgate.models.bundles import fetch, load_bundle
 from leadgate.models.promoting import promote as point_alias
 from leadgate.models.registry import Alias, Registry, Version
 from leadgate.records import Route, Stage
-from leadgate.rollout.controller import act_by_hand
 from leadgate.rollout.moving import Person
 from leadgate.rollout.routing import BUCKETS, Act, Named, back, change, first_route
 from leadgate.storage.postgres.audit import append_entry
@@ -29,7 +27,7 @@ def route_in_force(home: Home) -> Route:
         champion = home.registry.champion()
         if champion is None:
             raise RefusedError(f"Model {home.project.name!r} has no champion yet; make one with `leadgate train`.")
-        publish(home, champion)
+        _publish(home, champion)
         route = first_route(home.project.name, _named(champion), _act(home, "the first route: the registry's champion"))
         _put(connection, "route.first", route)
     return route
@@ -63,6 +61,8 @@ def roll_back(home: Home, *, to: str | None, reason: str) -> Route:
     with home.connection() as connection:
         rollout = alive_rollout(connection, home.project.name)
         if rollout is not None and to is None:
+            from leadgate.rollout.controller import act_by_hand  # noqa: PLC0415  # 0.3 s, and serving never needs it
+
             person = Person(name=home.author, at=home.clock(), comment=reason)
             _, left = act_by_hand(connection, home.project, "roll_back", person)
             assert left is not None
@@ -144,6 +144,12 @@ def _aliases(registry: Registry) -> dict[Alias, str | None]:
     return {alias: next((v.version for v in versions if alias in v.aliases), None) for alias in aliases}
 
 
+def _publish(home: Home, version: Version) -> None:
+    from leadgate.app.profiling import publish  # noqa: PLC0415  # 0.2 s, and serving needs it once
+
+    publish(home, version)
+
+
 def _put(connection: Connection, act: str, route: Route) -> None:
     """Put a route in force and write that down: both or neither."""
     with connection.transaction():
@@ -158,7 +164,7 @@ def staged(home: Home, which: str) -> Version:
     here = load_bundle(home.bundles, version.name, version.version)
     if here is None or here.version.run_id != version.run_id:
         fetch(home.registry, version.version, home.bundles)
-    publish(home, version)
+    _publish(home, version)
     return version
 
 

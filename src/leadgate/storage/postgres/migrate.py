@@ -1,15 +1,15 @@
 """Brings a database to the schema that this version of Leadgate declares."""
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import psycopg
-from sqlalchemy import create_engine, text
-from sqlalchemy.engine import Connection, make_url
 
 from leadgate.errors import RefusedError
 from leadgate.storage.postgres.connection import connect, database_down
-from leadgate.storage.postgres.tables import SCHEMA
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
 
 HEAD = "0013"
 """The newest migration. A test holds it against the folder of migrations, so that a start-up need not read it."""
@@ -61,6 +61,11 @@ def ensure_migrated(url: str, *, may_upgrade: bool) -> None:
 
 def migrate(url: str) -> None:
     """Apply every migration that is missing, in one transaction; safe to run twice, and twice at once."""
+    from sqlalchemy import create_engine, text  # noqa: PLC0415  # half a second of each command, needed by the first
+    from sqlalchemy.engine import make_url  # noqa: PLC0415
+
+    from leadgate.storage.postgres.tables import SCHEMA  # noqa: PLC0415
+
     engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"))
     try:
         with engine.begin() as connection:
@@ -74,7 +79,7 @@ def migrate(url: str) -> None:
         engine.dispose()
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: "Connection") -> None:
     from alembic import command  # noqa: PLC0415  # 0.3 s, needed once in a database's life
     from alembic.config import Config  # noqa: PLC0415
 
