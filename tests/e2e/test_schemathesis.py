@@ -68,6 +68,8 @@ def test_every_answer_is_as_described(client: httpx.Client) -> None:
         "POST /predict",
         "POST /predict/batch",
         "POST /outcomes",
+        "POST /events",
+        "GET /leads/{lead_id}/features",
         "GET /metrics",
         "POST /rollouts",
         "GET /alerts",

@@ -20,8 +20,10 @@ from leadgate.app.cli.features import app
 from leadgate.app.verifying import verify
 from leadgate.app.wire import Home
 from leadgate.errors import NotFoundError
-from leadgate.leads.histories import attach
-from leadgate.leads.snapshots import read_snapshot
+from leadgate.leads.frames import merge
+from leadgate.leads.histories import attach, attach_histories
+from leadgate.leads.importing import import_leads
+from leadgate.leads.snapshots import commit_snapshot, read_snapshot
 from leadgate.models.dataset import rows_of
 from leadgate.models.scorers import Scored
 from leadgate.models.training import Candidate
@@ -351,6 +353,22 @@ def test_events_are_attached_where_they_change_a_history(project: Project) -> No
     changed = now.filter(now["leadgate_history"] != leads["leadgate_history"])
     assert changed[schema.id].to_list() == [first[schema.id]]
     assert now.drop("leadgate_history").equals(leads.drop("leadgate_history"))
+
+
+def test_a_lead_from_the_log_keeps_the_time_of_its_score(project: Project) -> None:
+    """Its history was cut at the score; the file that it once came from, imported again, changes nothing of that."""
+    home, schema = project.home, project.champion.card.lead
+    leads = read_snapshot(home.snapshots_uri, schema)[1]
+    lead = leads.filter(leads[schema.id] == project.made.held.ids[5])
+    with home.connection() as connection:
+        scored = attach_histories(connection, lead, schema, {project.made.held.ids[5]: NOW})
+        both = merge(leads, scored, schema.id)
+        commit_snapshot(home.snapshots_uri, both, schema, {"file": "log", "import_id": "", "quarantined": "0"})
+        file = home.folder / "leads.csv"
+        report = import_leads(connection, home.snapshots_uri, home.project, file=file, now=NOW)
+        again = attach(connection, home.snapshots_uri, schema, now=NOW)
+    assert both.changed == 1
+    assert (report.changed, report.snapshot, again.changed) == (0, None, 0)
 
 
 def found_again(project: Project) -> float:

@@ -154,6 +154,9 @@ def test_the_commands_take_events_and_show_them(tmp_path: Path, database: str, m
     assert run(app, ["import", str(file)]).output.startswith("2 events added, 0 known already.")
     assert json.loads(run(app, ["import", str(file), "--json"]).output) == {"received": 2, "added": 0}
     assert [e["kind"] for e in json.loads(run(app, ["show", "L-1", "--json"]).output)] == ["demo", "[red]visit"]
+    with psycopg.connect(database) as connection:
+        acts = connection.execute("SELECT act, subject FROM leadgate.audit_log").fetchall()
+    assert acts == [("events.import", "file events.csv")]
     assert "[red]visit" in run(app, ["show", "L-1"]).output
     assert "No event of lead 'L-2'" in run(app, ["show", "L-2"]).output
     file.write_text("lead_id,at\nL-1,2026-05-01\n")

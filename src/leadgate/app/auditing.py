@@ -156,6 +156,14 @@ def write_attached(connection: Connection, home: Home, attached: "Attached") -> 
     append_entry(connection, at=home.clock(), actor=home.author, act="leads.attach", subject=about, details=what)
 
 
+def write_events(connection: Connection, home: Home, file: Path, received: int, added: int) -> None:
+    """Write down that a file of events was recorded, by which features are made; nothing where it brought no news."""
+    if added:
+        what = {"received": received, "added": added}
+        about = f"file {file.name}"
+        append_entry(connection, at=home.clock(), actor=home.author, act="events.import", subject=about, details=what)
+
+
 def write_outcomes(connection: Connection, home: Home, file: Path, recorded: "Recorded") -> None:
     """Write down that a file of outcomes was recorded; nothing where it brought nothing new."""
     if not recorded.added:

@@ -26,11 +26,13 @@ def import_(
     as_json: AsJson = False,
 ) -> None:
     """Record events. The same event again (lead, kind, time and value) adds nothing; a bad row refuses the file."""
+    from leadgate.app.auditing import write_events  # noqa: PLC0415
     from leadgate.leads.event_files import import_events  # noqa: PLC0415
 
     home = open_home(project)
-    with progress() as step, home.connection() as connection:
+    with progress() as step, home.connection() as connection, connection.transaction():
         received, added = import_events(connection, file, home.clock(), step)
+        write_events(connection, home, file, received, added)
     if as_json:
         print_json({"received": received, "added": added})
         return
