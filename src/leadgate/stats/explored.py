@@ -1,9 +1,9 @@
-"""The AUC over all leads, where what became of a lead is known of all that score high and of a sample of the others.
+"""The AUC over all leads, where the outcome is known of those with a high score and of a sample of the others (quiet).
 
-Who is worked is known to have been worked; the others are where a drawn few of them were worked all the same. That is
-sampling in two phases (Neyman 1938; Cochran, Sampling Techniques, 1977, chapter 12): each of the few stands for as many
-leads as there are for each of them, which is to weight it by the inverse of its probability (Horvitz and Thompson
-1952). The variance is that of the placements, as DeLong has it, within the two parts and between them (quiet).
+This is sampling in two phases (Neyman 1938; Cochran, Sampling Techniques, 1977, chapter 12): each lead of the sample
+stands for as many as there are for each of them, which weights it by the inverse of its probability to be drawn
+(Horvitz and Thompson 1952). The variance is that of the placements, as DeLong has it, within the parts and between
+them.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 HALF = 0.03
-"""An interval of plus and minus so much is one that an AUC is good for something with."""
+"""Half the width of an interval with which an AUC can be judged."""
 _SURE = 2.576
 """Standard errors: by chance one comparison in a hundred finds more."""
 
