@@ -154,7 +154,7 @@ def test_events_are_asked_by_kind_and_time() -> None:
     assert events.until(AT - 2 * day).count() == 1
     assert events.first == Event("visit", AT - 3 * day, 2.0)
     assert events.last == Event("demo", AT - day, 5.0)
-    assert events.kinds == {"visit", "demo"}
+    assert events.kinds == ("demo", "visit")
     assert events.days_since_last(AT) == 1.0
     assert not events.of("call")
     assert events.of("call").days_since_last(AT) is None

@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 from featured import CODE, OTHER_CODE, Registered, candidate, make_featured, with_code
 from leadgate.app.featuring import list_features
 from leadgate.app.renewing import merged
+from leadgate.app.trying import try_training
 from leadgate.app.wire import Home
 from leadgate.errors import RefusedError
 from leadgate.leads.baselines import baseline_from_bytes
@@ -195,6 +196,18 @@ def test_what_was_scored_is_learnt_with_the_events_of_its_time(project: Featured
     assert row["visits_last_week"] == 1.0
     assert row["days_quiet"] == pytest.approx(1 / 24)
     assert row["opens_per_head"] == 2.0
+
+
+def test_a_trial_on_files_makes_the_model_of_the_database(project: Featured) -> None:
+    """What a team tries without a database is what it gets: the same snapshot, to the digest, and the same model."""
+    home, folder = project.home, project.home.folder
+    lead_file = folder / "leads.csv"
+    with pytest.raises(RefusedError, match="--events FILE"):
+        try_training(home, home.project, file=lead_file, snapshot=None)
+    tried = try_training(home, home.project, file=lead_file, snapshot=None, events=folder / "events.csv")
+    assert tried.snapshot_digest == project.scored.card.snapshot_digest
+    assert tried.model_digest == project.scored.card.model_digest
+    assert tried.feature_set_hash == project.schema.digest
 
 
 def test_features_are_listed_beside_the_champions(project: Featured) -> None:

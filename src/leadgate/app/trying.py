@@ -3,14 +3,19 @@
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from leadgate.app.wire import Home
+from leadgate.errors import RefusedError
 from leadgate.leads.checking import check_leads
+from leadgate.leads.event_files import read_events
+from leadgate.leads.files import read_table
 from leadgate.leads.frames import empty_leads, merge
+from leadgate.leads.made import with_history
 from leadgate.leads.project import Project
 from leadgate.leads.snapshots import commit_snapshot
-from leadgate.records import Interval
+from leadgate.records import Interval, LeadEvent
 
 Step = Callable[[str], None]
 
@@ -38,21 +43,47 @@ class Tried:
 
 
 def try_training(
-    home: Home, project: Project, *, file: Path | None, snapshot: int | None, step: Step = lambda _: None
+    home: Home,
+    project: Project,
+    *,
+    file: Path | None,
+    snapshot: int | None,
+    events: Path | None = None,
+    step: Step = lambda _: None,
 ) -> Tried:
     """Train on a file of leads, or on a snapshot (the last one without a number), and register nothing.
 
-    Raises BadFileError, RefusedError when nothing can be learnt, and NotFoundError without a snapshot.
+    ``events`` is the file of what those leads did. Raises BadFileError, RefusedError when nothing can be learnt, and
+    NotFoundError without a snapshot.
     """
     if file is None:
         return _try(project, home.snapshots_uri, snapshot, step)
     with tempfile.TemporaryDirectory() as folder:
         step(f"checking {file.name}")
         leads = check_leads(project, file=file, now=home.clock()).leads
+        leads = with_history(leads, project.lead, _events(project, events, home.clock()))
         merged = merge(empty_leads(project.lead), leads, project.lead.id)
         facts = {"file": file.name, "import_id": "", "quarantined": "0"}
         commit_snapshot(f"{folder}/leads", merged, project.lead, facts)
         return _try(project, f"{folder}/leads", None, step)
+
+
+def _events(project: Project, file: Path | None, now: datetime) -> dict[str, list[LeadEvent]]:
+    """By lead, the events of a file, each once, as the event log would have them."""
+    if file is None:
+        if project.lead.code is not None and project.lead.code.takes_events:
+            raise RefusedError(
+                "features.py takes events, so a file of leads alone is not enough; name the file of what they did: "
+                "--events FILE."
+            )
+        return {}
+    first: dict[tuple[object, ...], LeadEvent] = {}
+    for event in sorted(read_events(read_table(file), file.name, now), key=lambda event: event.known_at):
+        first.setdefault((event.lead_id, event.at, event.kind, event.value), event)
+    found: dict[str, list[LeadEvent]] = {}
+    for event in first.values():
+        found.setdefault(event.lead_id, []).append(event)
+    return found
 
 
 def _try(project: Project, uri: str, snapshot: int | None, step: Step) -> Tried:

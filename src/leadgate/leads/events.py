@@ -67,9 +67,9 @@ class Events:
         return self._events[-1] if self._events else None
 
     @property
-    def kinds(self) -> frozenset[str]:
-        """The kinds that are among them."""
-        return frozenset(event.kind for event in self._events)
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds that are among them, by name: the order of a set is another one in another process."""
+        return tuple(sorted({event.kind for event in self._events}))
 
     def days_since_last(self, at: datetime) -> float | None:
         """Days from the latest one to a moment; None where there is none."""

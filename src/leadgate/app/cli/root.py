@@ -114,6 +114,10 @@ def train(
         Path | None,
         typer.Option("--from", metavar="FILE", help="With --dry-run: a file of leads instead of a snapshot."),
     ] = None,
+    events_file: Annotated[
+        Path | None,
+        typer.Option("--events", metavar="FILE", help="With --from: what they did, where features.py takes events."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train, evaluate on the hold-out, compile and register a version.
@@ -126,10 +130,13 @@ def train(
     home = open_home(project)
     config = with_model(home.project, model)
     if dry_run:
-        _try(home, config, snapshot, source, as_json=as_json)
+        _try(home, config, snapshot, source, events_file, as_json=as_json)
         return
-    if source is not None:
-        raise RefusedError("--from goes with --dry-run; `leadgate data import FILE` takes a file in to train on.")
+    if source is not None or events_file is not None:
+        raise RefusedError(
+            "--from and --events go with --dry-run; `leadgate data import FILE` and `leadgate events import FILE` take "
+            "files in to train on."
+        )
     from leadgate.app.auditing import write_registered  # noqa: PLC0415
     from leadgate.models.training import train as train_version  # noqa: PLC0415
 
@@ -308,13 +315,23 @@ def _performance_row(group: "Group") -> tuple[str | int | None, ...]:
     )
 
 
-def _try(home: "Home", config: "Project", snapshot: int | None, source: Path | None, *, as_json: bool) -> None:
+def _try(
+    home: "Home",
+    config: "Project",
+    snapshot: int | None,
+    source: Path | None,
+    events: Path | None,
+    *,
+    as_json: bool,
+) -> None:
     from leadgate.app.trying import try_training  # noqa: PLC0415
 
     if source is not None and snapshot is not None:
         raise RefusedError("--from and --snapshot both say what to train on; give one of them.")
+    if events is not None and source is None:
+        raise RefusedError("--events belongs to the leads of --from FILE; a snapshot has its events already.")
     with progress() as step:
-        tried = try_training(home, config, file=source, snapshot=snapshot, step=step)
+        tried = try_training(home, config, file=source, snapshot=snapshot, events=events, step=step)
     if as_json:
         print_json(tried)
         return
@@ -346,3 +363,7 @@ def _print_trained(trained: "Trained") -> None:
         console.print(f"Served by the library: {card.why_library}", markup=False)
     if trained.comparison:
         models.print_comparison(trained.comparison, f"version {trained.against}", f"version {trained.version.version}")
+    elif trained.against:
+        console.print(
+            f"Not compared with version {trained.against}: its features.py takes events, and these leads have none."
+        )
