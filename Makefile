@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-evidently soak check format lock bench bench-scorer bench-rollback bench-serving bench-servers bench-rollout bench-replay bench-shifts bench-monitoring bench-day bench-diagnosis bench-pages bench-reproduce bench-exploration reproduce-elsewhere clean
+.PHONY: help demo test test-evidently soak check format lock bench bench-scorer bench-rollback bench-serving bench-servers bench-rollout bench-replay bench-shifts bench-monitoring bench-day bench-diagnosis bench-pages bench-reproduce bench-exploration bench-renewal bench-weeks reproduce-elsewhere clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -44,7 +44,7 @@ format: $(READY) ## put the code in its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-scorer bench-rollback bench-serving bench-rollout bench-replay bench-shifts bench-monitoring bench-diagnosis bench-exploration ## every figure in docs/benchmarks; QUICK=1 for a short form
+bench: bench-scorer bench-rollback bench-serving bench-rollout bench-replay bench-shifts bench-monitoring bench-diagnosis bench-exploration bench-renewal bench-weeks ## every figure in docs/benchmarks; QUICK=1 for a short form
 
 bench-scorer: $(READY) ## one lead in process: compiled against the library
 	$(BIN)/python benchmarks/scorer.py
@@ -60,6 +60,12 @@ bench-rollout: $(READY) ## what a rollout decides of challengers whose truth is 
 
 bench-replay: $(READY) ## the bank's leads month by month: which checks alarm, and when (BANK=FILE)
 	$(BIN)/python benchmarks/replay.py $(BANK)
+
+bench-renewal: $(READY) ## the bank's leads with retraining on: against a model left alone and one renewed by hand (BANK=FILE)
+	$(BIN)/python benchmarks/renewal.py $(BANK)
+
+bench-weeks: $(READY) ## 100 simulated weeks with retraining on: drift, a silent CRM, wrong outcomes (a quarter of an hour)
+	$(BIN)/python benchmarks/weeks.py
 
 bench-shifts: $(READY) ## known shifts: how often and how soon they are told
 	$(BIN)/python benchmarks/shifts.py

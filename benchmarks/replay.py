@@ -8,7 +8,7 @@ simulated.
 
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,7 +28,7 @@ from leadgate.app.settings import Settings
 from leadgate.app.starting import start_project
 from leadgate.app.wire import CONFIG, Home
 from leadgate.leads.importing import import_leads
-from leadgate.leads.schema import FeatureType
+from leadgate.leads.schema import Feature, FeatureType
 from leadgate.models.bundles import fetch
 from leadgate.models.training import train
 from leadgate.monitoring.findings import CheckRun, Finding
@@ -157,15 +157,7 @@ def _month(home: Home, versions: Versions, training: pl.DataFrame, name: str, le
 
 def _day(home: Home, live: Live, leads: pl.DataFrame, rng: np.random.Generator) -> list[float]:
     """Answer, log and report the leads of a day; gives their scores."""
-    kinds = {feature.name: feature.type for feature in live.contract.features}
-    columns = [_values(leads[name], kind) for name, kind in kinds.items()]
-    asked = [LeadIn(i, values) for i, values in zip(leads["lead_id"], zip(*columns, strict=True), strict=True)]
-    scores = live.champion.score_many(asked)
-    predictions = []
-    for lead, score, at in zip(asked, scores, leads["at"], strict=True):
-        prediction_id = uuid7_at(at, rng)
-        request = Request(at, float(np.exp(rng.normal(-1, 0.4))), prediction_id, 1)
-        predictions.append(record(live, live.champion, lead, score, None, prediction_id, request))
+    scores = answer(home, live, leads, rng)
     outcomes = [
         Outcome(
             lead_id=lead_id,
@@ -178,10 +170,29 @@ def _day(home: Home, live: Live, leads: pl.DataFrame, rng: np.random.Generator) 
         for lead_id, converted, at in leads.select("lead_id", "converted", "at").iter_rows()
     ]
     with home.connection() as connection:
-        ensure_partitions(connection, {p.scored_at.date() for p in predictions})
-        log_predictions(connection, predictions)
         record_outcomes(connection, outcomes, max(leads["at"]) + DAY / 2)
     return scores
+
+
+def answer(home: Home, live: Live, leads: pl.DataFrame, rng: np.random.Generator) -> list[float]:
+    """Answer leads and log them as the drainer does; gives their scores."""
+    requests = asked(live.contract.features, leads)
+    scores = live.champion.score_many(requests)
+    predictions = []
+    for lead, score, at in zip(requests, scores, leads["at"], strict=True):
+        prediction_id = uuid7_at(at, rng)
+        request = Request(at, float(np.exp(rng.normal(-1, 0.4))), prediction_id, 1)
+        predictions.append(record(live, live.champion, lead, score, None, prediction_id, request))
+    with home.connection() as connection:
+        ensure_partitions(connection, {p.scored_at.date() for p in predictions})
+        log_predictions(connection, predictions)
+    return scores
+
+
+def asked(features: Sequence[Feature], leads: pl.DataFrame) -> list[LeadIn]:
+    """Leads as the service decodes them, with the values of these features."""
+    columns = [_values(leads[feature.name], feature.type) for feature in features]
+    return [LeadIn(i, values) for i, values in zip(leads["lead_id"], zip(*columns, strict=True), strict=True)]
 
 
 def _values(column: pl.Series, kind: FeatureType) -> list[float | str | bool | None]:
