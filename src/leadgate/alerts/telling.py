@@ -46,7 +46,9 @@ def sort_out(alerts: Sequence[Alert], silences: Sequence[Silence], now: datetime
     worst: dict[str, int] = {}
     for alert in alive:
         worst[alert.check] = max(worst.get(alert.check, 0), URGENCY[alert.severity])
-    folded, free, silenced = [], [], []
+    folded: list[Alert] = []
+    free: list[Alert] = []
+    silenced: list[Alert] = []
     for alert in alive:
         held = silence_of(alert, silences, now) is not None
         (folded if _follows(alert, worst) else silenced if held else free).append(alert)
