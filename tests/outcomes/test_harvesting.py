@@ -92,11 +92,12 @@ def test_silence_during_an_outage_is_not_a_loss() -> None:
 
 
 def test_what_was_scored_before_the_crm_told_anything_is_not_known() -> None:
-    """The CRM was connected a month after the first scores, and tells of wins from then on."""
-    leads = scored(("early", 5, {}), ("late", 35, {}))
-    outcomes = told(("early", True, 33)).filter(pl.col("lead_id") == "early")
+    """The CRM was connected a month after the first scores, and tells of wins from then on, two days after a score."""
+    leads = scored(("early", 5, {}), ("late", 35, {}), ("won", 31, {}), ("won too", 40, {}), ("batch", 31, {}))
+    outcomes = told(("early", True, 33), ("won", True, 33), ("won too", True, 42)).filter(pl.col("converted"))
     found = harvest(leads, outcomes, SCHEMA, LOST, BEGAN + 100 * DAY)
-    assert (labels(found), found.withheld) == ({"late": False}, 1)
+    assert labels(found) == {"late": False, "won": True, "won too": True, "batch": False}
+    assert found.withheld == 1
 
 
 def test_an_outage_does_not_make_leads_convert_more_often() -> None:

@@ -107,16 +107,14 @@ def harvest(
     ``scored`` has lead_id, scored_at, model_version, predicted_score and features (a JSON object of raw values);
     ``outcomes`` as ``match`` takes them. Only leads whose window has passed by ``known`` count, and one without an
     outcome counts as lost only by ``silence_means``. Where it does, no lead counts whose window overlaps an outage, or
-    that was scored before the first outcome that the CRM ever told of.
+    that was scored too early for the first outcome that the CRM ever told of.
     """
     frame = scored.with_columns(segment=pl.lit(None, dtype=pl.String))
     matched = match(frame, outcomes, rules, known)
     kept = matched.leads
     if rules.silence_means == "not_converted":
         window = timedelta(days=rules.window_days)
-        first = outcomes["outcome_at"].min()
-        told_from = [(datetime.min.replace(tzinfo=UTC), first)] if isinstance(first, datetime) else []
-        for begin, end in (*told_from, *outages):
+        for begin, end in (*_before_it_told(scored, outcomes), *outages):
             kept = kept.filter((pl.col("scored_at") >= end) | (pl.col("scored_at") + window <= begin))
     told = set(outcomes["lead_id"])
     return Harvest(
@@ -127,6 +125,15 @@ def harvest(
         decided_before=matched.decided_before,
         unheard=frozenset(kept["lead_id"]) - told,
     )
+
+
+def _before_it_told(scored: pl.DataFrame, outcomes: pl.DataFrame) -> list[Span]:
+    """The time of scores that is too early for the first outcome that was ever told, by the usual time to decide."""
+    waits = scored.join(outcomes, on="lead_id").select(wait=pl.col("outcome_at") - pl.col("scored_at"))["wait"]
+    usual, first = waits.filter(waits >= timedelta()).median(), outcomes["outcome_at"].min()
+    if not isinstance(usual, timedelta) or not isinstance(first, datetime):
+        return []
+    return [(datetime.min.replace(tzinfo=UTC), first - usual)]
 
 
 def _typed(leads: pl.DataFrame, schema: LeadSchema) -> pl.DataFrame:
