@@ -58,6 +58,13 @@ def test_every_public_function_is_a_feature_with_the_type_that_it_gives() -> Non
     assert make_values(code, {}, Events(), None) == ((None, None, None), ())
 
 
+def test_a_column_may_be_called_as_a_function_of_python_is() -> None:
+    """`id` or `input` is refused as the built-in function, not as the name of a value."""
+    schema = LeadSchema(id="key", target="won", features=(Feature(name="input", type=FeatureType.NUMERIC),))
+    code = code_of("def twice(input: float | None) -> float | None:\n    return input and 2 * input\n", schema)
+    assert make_values(code, {"input": 2.0}, Events(), None).values == (4.0,)
+
+
 @pytest.mark.parametrize(
     ("code", "said"),
     (

@@ -46,7 +46,7 @@ def read_project(folder: Path) -> "Project":
 
 def _text(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8-sig")  # some editors put a mark before the text
     except UnicodeDecodeError as error:
         raise BadConfigError(f"{file.name} is not UTF-8 text (byte {error.start}); save it as UTF-8.") from error
 

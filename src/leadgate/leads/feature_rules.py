@@ -81,6 +81,7 @@ def parse_lawful(source: str, file: str) -> ast.Module:
 def _require_lawful(module: ast.Module, file: str) -> None:
     for statement in module.body:
         _require_declaration(statement, file)
+    forbidden = FORBIDDEN - _bound(module)
     for node in ast.walk(module):
         match node:
             case ast.Import():
@@ -90,7 +91,7 @@ def _require_lawful(module: ast.Module, file: str) -> None:
                 _require_allowed_from(node, file)
             case ast.Attribute():
                 _require_attribute(node, file)
-            case ast.Name() if node.id in _FORBIDDEN:
+            case ast.Name() if node.id in forbidden:
                 refuse(node, file, f"{node.id}() is not for features: {_FORBIDDEN[node.id]}")
             case ast.Call():
                 _require_zone(node, file)
@@ -98,6 +99,12 @@ def _require_lawful(module: ast.Module, file: str) -> None:
                 refuse(node, file, "a feature changes no global name: a lead's value must not depend on other leads")
             case _:
                 pass
+
+
+def _bound(module: ast.Module) -> set[str]:
+    """Names that the file gives a meaning of its own, such as a column called ``id``."""
+    arguments = {node.arg for node in ast.walk(module) if isinstance(node, ast.arg)}
+    return arguments | {n.id for n in ast.walk(module) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
 
 
 def refuse(node: ast.AST, file: str, sentence: str) -> NoReturn:
