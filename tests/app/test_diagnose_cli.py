@@ -30,6 +30,7 @@ from leadgate.simulator.faults import Faults, Slowness
 from leadgate.simulator.team import Team
 from leadgate.simulator.world import World, WorldState
 from leadgate.storage.postgres.measurements import Measurement, add_measurement
+from prepared import create_database
 from workshop import make_home, train_version
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
@@ -63,9 +64,7 @@ def copy(server: str, healthy: tuple[Home, WorldState]) -> Iterator[Home]:
     source, name = url.split("/")[3].partition("?")[0], f"diagnosis_{np.random.default_rng().integers(10**9)}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [source])
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(source))
-        )
+        create_database(server, name, source)
         settings = home.settings.model_copy(update={"database_url": url.replace(f"/{source}?", f"/{name}?")})
         yield Home(home.folder, settings).on(SimulatedClock(state.midnight))
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

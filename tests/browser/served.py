@@ -1,7 +1,6 @@
 """The dashboard over TCP, from a thread of this process."""
 
 import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import uvicorn
 
+import warm
 from leadgate.app.showing import doors_of, sources_of
 from leadgate.app.wire import Home
 from leadgate.views.site import Site
@@ -76,4 +76,5 @@ def _command(home: Home) -> tuple[str, ...]:
     """``leadgate`` on the project's database, at the time of its clock."""
     shift = (home.clock() - datetime.now(UTC)) / timedelta(days=1)
     told = (f"LEADGATE_DATABASE_URL={home.settings.database_url}", f"LEADGATE_CLOCK_SHIFT_DAYS={shift:f}")
-    return ("env", *told, sys.executable, "-m", "leadgate")
+    warm.put_on_path(home.state)
+    return ("env", *told, str(home.state / "leadgate"))

@@ -7,7 +7,7 @@ import httpx
 import psycopg
 
 from commands import Cli
-from workshop import simulated_file
+from leadgate.app.wire import Home
 
 
 def key(cli: Cli, env: dict[str, str], name: str, *scopes: str) -> dict[str, str]:
@@ -34,13 +34,10 @@ def go_red(database: str) -> None:
         )
 
 
-def test_an_alert_is_seen_and_taken_into_care_by_those_whose_keys_allow_it(cli: Cli, database: str) -> None:
+def test_an_alert_is_seen_and_taken_into_care_by_those_whose_keys_allow_it(own_workshop: Home) -> None:
     """A reader sees it and may not acknowledge; an operator does, in the key's name; twice is refused."""
+    cli, database = Cli(own_workshop.folder), str(own_workshop.settings.database_url)
     env = {"LEADGATE_DATABASE_URL": database}
-    file = simulated_file(cli.folder)
-    cli.ok("init", ".", "--from", str(file), env=env)
-    cli.ok("data", "import", str(file), env=env)
-    cli.ok("train", env=env)
     go_red(database)
     assert "fire: red, AUC of champion" in cli.ok("alerts", "update", env=env)
     reader, operator = key(cli, env, "reader", "read"), key(cli, env, "night shift", "operate")

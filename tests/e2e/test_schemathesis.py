@@ -22,7 +22,7 @@ from commands import Cli
 
 EXAMPLES = 60
 ACTS = 4
-"""Examples of what is done by a command in a process of its own, which takes two seconds."""
+"""Examples of what is done by a command in a process of its own, which takes half a second."""
 COMMANDS = ("/rollouts", "/diagnosis", "/alerts")
 
 CHECKS = [

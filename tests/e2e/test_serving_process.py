@@ -256,5 +256,5 @@ def test_no_process_shows_the_databases_url(project: Cli, client: httpx.Client, 
     """It may hold a password, and everybody on the machine can read a command line."""
     lines = [" ".join(p.info["cmdline"] or []) for p in psutil.process_iter(["cmdline"])]
     ours = [line for line in lines if "leadgate.app.children" in line and str(project.folder) in line]
-    assert len(ours) == 4  # two workers, the drainer and the pages
+    assert len(ours) == 5  # two workers, the drainer, the pages, and the one that forks for commands
     assert not [line for line in ours if home.database_url in line]

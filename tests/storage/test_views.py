@@ -28,7 +28,7 @@ from leadgate.simulator.world import World
 from leadgate.storage.postgres.outcomes import record_outcomes
 from leadgate.storage.postgres.profiles import logged_between
 from leadgate.storage.postgres.views import VIEWS
-from workshop import make_home, train_version
+from prepared import copy_of
 
 QUERIES = Path(__file__).parents[2] / "deploy" / "sql" / "plan.sql"
 DAYS = 28
@@ -47,7 +47,7 @@ def queries() -> dict[str, LiteralString]:
 
 
 @pytest.fixture(scope="module")
-def home(server: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Home:
+def home(made_workshop: Path, server: str, tmp_path_factory: pytest.TempPathFactory) -> Home:
     """Four weeks that end last midnight: version 2 is the shadow of 1, then half of the leads are its own.
 
     In the last week leads are more engaged. Checks run each week. At the end thirty leads are scored again, and ten
@@ -57,12 +57,10 @@ def home(server: str, template: str, tmp_path_factory: pytest.TempPathFactory) -
 
     start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=DAYS)
     folder = tmp_path_factory.mktemp("views")
-    home = make_home(folder, next(_database(server, template)), leads=3_000)
+    home = copy_of(made_workshop, folder, next(_database(server, made_workshop.name)))
     config = folder / CONFIG
     config.write_text(config.read_text().replace("window_days: 60", f"window_days: {WINDOW_DAYS}"))
     home = Home(folder, home.settings).on(SimulatedClock(start))
-    for kind in ("logistic_regression", "hist_gradient_boosting"):
-        train_version(home, kind)
     set_route(home, stage="shadow", champion="1", challenger="2", share=0, reason="test")
 
     def each_day(now: datetime) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -28,7 +27,6 @@ from leadgate.simulator.world import World
 from leadgate.storage.postgres.measurements import service_use
 from leadgate.storage.postgres.predictions import latest_score
 from leadgate.storage.postgres.routes import present_route
-from workshop import make_home, train_version
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
 WORLD = World(leads_a_day=150)
@@ -71,17 +69,15 @@ class Story:
         return self.rows(f"SELECT {COLUMNS} FROM leadgate.prediction_logs ORDER BY scored_at, prediction_id")
 
 
-def two_versions(database: str, folder: Path) -> Home:
+@pytest.fixture
+def two_versions(own_workshop: Home) -> Home:
     """A project whose version 1 is a line and whose version 2 is trees, on a clock of its own."""
-    home = make_home(folder, database, leads=3_000)
-    for kind in ("logistic_regression", "hist_gradient_boosting"):
-        train_version(home, kind)
-    return home.on(SimulatedClock(START))
+    return own_workshop.on(SimulatedClock(START))
 
 
 @pytest.fixture
-def story(database: str, tmp_path: Path) -> Story:
-    story = Story(two_versions(database, tmp_path))
+def story(two_versions: Home) -> Story:
+    story = Story(two_versions)
     rng, state = np.random.default_rng(1), None
     for stage, share, days in (("shadow", 0.0, 7), ("ab_test", 0.2, 4), ("ab_test", 0.5, 4)):
         story.stage(stage, share)
@@ -165,9 +161,9 @@ def _outcomes_are_of_scored_leads_and_in_time(story: Story, log: pl.DataFrame) -
     assert contacts.join(log, on=["lead_id", "variant", "priority"]).height == contacts.height
 
 
-def test_a_disguise_is_worn_in_process_only(database: str, tmp_path: Path) -> None:
+def test_a_disguise_is_worn_in_process_only(two_versions: Home) -> None:
     """An inflated and slow challenger: the logged scores are the version's own, moved; its files are as they were."""
-    story = Story(two_versions(database, tmp_path))
+    story = Story(two_versions)
     story.stage("ab_test", 0.5)
     disguise = Disguise(version="2", inflated=0.5, slow_ms=120.0)
     played = play(story.home, WORLD, 3, each_day=story.note, rng=np.random.default_rng(2), challenger=disguise)
@@ -193,9 +189,9 @@ def test_a_disguise_is_worn_in_process_only(database: str, tmp_path: Path) -> No
     assert 0 < played.challenger_contacts < 1
 
 
-def test_the_same_generator_plays_the_same_days(database: str, tmp_path: Path) -> None:
+def test_the_same_generator_plays_the_same_days(two_versions: Home) -> None:
     """To the last prediction id and outcome, on a database that is empty again."""
-    story = Story(two_versions(database, tmp_path))
+    story = Story(two_versions)
     story.stage("ab_test", 0.5)
     tables = "leadgate.prediction_logs, leadgate.lead_outcomes, leadgate.service_measurements"
     told = []
@@ -212,9 +208,9 @@ def test_the_same_generator_plays_the_same_days(database: str, tmp_path: Path) -
         assert_frame_equal(first, again)
 
 
-def test_a_route_that_changes_in_the_evening_holds_from_the_next_morning(database: str, tmp_path: Path) -> None:
+def test_a_route_that_changes_in_the_evening_holds_from_the_next_morning(two_versions: Home) -> None:
     """As a controller does it, in ``each_day``: two days of shadow, then the challenger has half the leads."""
-    story = Story(two_versions(database, tmp_path))
+    story = Story(two_versions)
     story.stage("shadow", 0.0)
 
     def evening(now: datetime) -> None:
