@@ -112,6 +112,16 @@ def test_what_is_written_passes_its_own_lint(each: Team) -> None:
     each.ok("make lint")
 
 
+def test_format_mends_what_lint_refuses(bank: Team) -> None:
+    """In one go: what is left when an unused import is taken out has its form, too."""
+    code = bank.folder / "features.py"
+    text = code.read_text(encoding="utf-8")
+    code.write_text(f"{text}\nimport os\n", encoding="utf-8")
+    assert bank.sh("make lint").returncode == 2
+    bank.ok("make format lint")
+    assert code.read_text(encoding="utf-8") == text
+
+
 def test_features_of_a_file_with_quotes_have_the_values_that_its_tests_calculate(bank: Team) -> None:
     """The category with quotes in it is found in the file and in the test, and names with dots are left alone."""
     assert "passed" in bank.ok("pytest tests/test_features.py tests/test_events.py")
