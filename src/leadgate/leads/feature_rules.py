@@ -48,9 +48,13 @@ _FORBIDDEN = {
     ),
     **dict.fromkeys(("exec", "eval", "compile", "__import__", "globals", "locals", "vars"), "write the code out"),
     **dict.fromkeys(("getattr", "setattr", "delattr"), "name the attribute"),
+    **dict.fromkeys(
+        ("SystemExit", "KeyboardInterrupt", "GeneratorExit", "BaseException"),
+        "it could end the service; a value that cannot be made is None",
+    ),
     **dict.fromkeys(("hash", "id"), "it differs from process to process; hashlib does not"),
 }
-"""Built-in functions that a feature does without, and why or what instead."""
+"""Built-in names that a feature does without, and why or what instead."""
 FORBIDDEN = frozenset(_FORBIDDEN)
 
 _AT_THE_TOP = (
@@ -92,7 +96,7 @@ def _require_lawful(module: ast.Module, file: str) -> None:
             case ast.Attribute():
                 _require_attribute(node, file)
             case ast.Name() if node.id in forbidden:
-                refuse(node, file, f"{node.id}() is not for features: {_FORBIDDEN[node.id]}")
+                refuse(node, file, f"{node.id} is not for features: {_FORBIDDEN[node.id]}")
             case ast.Call():
                 _require_zone(node, file)
             case ast.Global():
