@@ -13,7 +13,7 @@ from leadgate.leads.project import ModelRules
 from leadgate.leads.retraining_rules import RenewalGates
 from leadgate.leads.schema import Feature, FeatureType, LeadSchema
 from leadgate.models.evaluation import Comparison, compare
-from leadgate.models.renewal import Locked, choose, comparable, fate_of, judge, relabelled
+from leadgate.models.renewal import Choice, Gate, Locked, all_instead, choose, comparable, fate_of, judge, relabelled
 
 GATES = RenewalGates()
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -151,6 +151,23 @@ def test_old_leads_are_left_out_where_they_mislead(turned: bool) -> None:
     assert choice.auc_all is not None
     assert choice.auc_recent is not None
     assert (choice.auc_recent > choice.auc_all + 0.1) == turned
+
+
+def test_where_the_window_s_model_is_stopped_one_of_all_leads_is_tried() -> None:
+    """Not where outcomes have changed: that is no fault of the window."""
+    choice = Choice(since=BEGAN, auc_all=0.7, auc_recent=0.8, sentence="the last 180 days")
+
+    def gates(**slice_: float) -> tuple[Gate, ...]:
+        found = {"holdout_auc": 0.9, "leads": 600, "recent": compared(0.1), "champion_auc": 0.76}
+        return judge(GATES, **found, locked=locked(**slice_))  # type: ignore[arg-type]
+
+    other = all_instead(choice, gates(candidate=0.7))
+    assert other is not None
+    assert other.since is None
+    assert "best champion: AUC 0.700" in other.sentence
+    assert all_instead(choice, gates(candidate=0.88)) is None
+    assert all_instead(choice, gates(candidate=0.7, relabelled=200)) is None
+    assert all_instead(other, gates(candidate=0.7)) is None
 
 
 def test_a_window_that_cannot_be_tried_is_not() -> None:

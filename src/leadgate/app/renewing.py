@@ -150,11 +150,11 @@ def snapshot_of(
 def judged(home: Home, snapshot: int, *, at: datetime, author: str) -> Judged:
     """Train on a snapshot and hold the version against the champion; nothing is registered.
 
-    The same snapshot and time give the same version. Raises RefusedError without a champion.
+    Where a model of the window's leads is stopped for what it is, one of all leads is tried. The same snapshot and time
+    give the same version. Raises RefusedError without a champion.
     """
     from leadgate.models.dataset import labelled, split  # noqa: PLC0415
-    from leadgate.models.renewal import choose, comparable, judge  # noqa: PLC0415
-    from leadgate.models.training import compare_with, make_candidate  # noqa: PLC0415
+    from leadgate.models.renewal import all_instead, choose  # noqa: PLC0415
 
     project, rules = home.project, home.project.retraining
     champion = home.registry.champion()
@@ -165,6 +165,30 @@ def judged(home: Home, snapshot: int, *, at: datetime, author: str) -> Judged:
     training, _ = split(known, project.lead, project.split)
     latest = _latest(known, project.lead.timestamp, at)
     choice = choose(training, project.lead, project.model, window_days=rules.window_days, now=latest)
+    since = latest - timedelta(days=rules.compare_days)
+    found = _judged(home, snapshot, choice, champion, leads, since=since, at=at, author=author)
+    other = all_instead(choice, found.gates)
+    if other is None:
+        return found
+    return _judged(home, snapshot, other, champion, leads, since=since, at=at, author=author)
+
+
+def _judged(  # private
+    home: Home,
+    snapshot: int,
+    choice: "Choice",
+    champion: "Version",
+    leads: pl.DataFrame,
+    *,
+    since: datetime,
+    at: datetime,
+    author: str,
+) -> Judged:
+    """A version of the leads that were chosen, and what its gates say; it meets the champion on leads ``since``."""
+    from leadgate.models.renewal import comparable, judge  # noqa: PLC0415
+    from leadgate.models.training import compare_with, make_candidate  # noqa: PLC0415
+
+    project = home.project
     candidate = make_candidate(
         home.snapshots_uri,
         project,
@@ -174,11 +198,11 @@ def judged(home: Home, snapshot: int, *, at: datetime, author: str) -> Judged:
         now=at,
         since=choice.since,
     )
-    recent = comparable(candidate.holdout, project.lead, since=latest - timedelta(days=rules.compare_days))
+    recent = comparable(candidate.holdout, project.lead, since=since)
     auc, present = candidate.card.evaluation.overall.auc, home.registry.card(champion)
     assert auc is not None  # a hold-out of one kind is refused before
     gates = judge(
-        rules.gates,
+        project.retraining.gates,
         holdout_auc=auc,
         leads=len(candidate.held),
         recent=compare_with(home.registry, champion, candidate, recent),

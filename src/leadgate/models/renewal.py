@@ -1,7 +1,7 @@
 """Whether a version that was trained anew may follow the champion (quiet)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -28,6 +28,7 @@ Values = npt.NDArray[np.float64]
 
 _RECENT = 0.2
 """Share of the window's leads, the last ones, on which a model of all leads and one of the window are compared."""
+_LOCKED = "locked outcomes"
 _SUREST = 1e-6
 """A probability nearer to 0 or 1 counts as this one: no single lead decides alone."""
 
@@ -166,6 +167,18 @@ def choose(
     )
 
 
+def all_instead(choice: Choice, gates: Sequence[Gate]) -> Choice | None:
+    """All leads, where a model of the window's was stopped for what it is; None where that says nothing of all leads.
+
+    Else a window that is better on the latest leads, and has forgotten the others, would keep every version back.
+    """
+    fate, gate = fate_of(gates)
+    if choice.since is None or fate != "stopped" or gate is None or gate.name == _LOCKED:
+        return None
+    told = f"all leads: a model of {choice.sentence} was stopped, {gate.name}: {gate.sentence}"
+    return replace(choice, since=None, sentence=told)
+
+
 def comparable(holdout: pl.DataFrame, schema: LeadSchema, *, since: datetime) -> pl.DataFrame:
     """The held-out leads from a time on; all of them where these are too few to compare two models."""
     if schema.timestamp is None:
@@ -198,10 +211,10 @@ def _locked_labels(locked: Locked | None, limit: float | None) -> Gate | None:
     if limit is None:
         return None
     if locked is None:
-        return _unjudged("locked outcomes", "stopped", limit)
+        return _unjudged(_LOCKED, "stopped", limit)
     share = locked.relabelled / locked.labels
     return Gate(
-        name="locked outcomes",
+        name=_LOCKED,
         passed=share <= limit,
         fails_to="stopped",
         value=share,
