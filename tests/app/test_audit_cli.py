@@ -357,7 +357,7 @@ def test_training_and_routes_are_written_down(database: str, tmp_path: Path, mon
     home = Home(made.folder, Settings())
     set_route(home, stage="canary", champion=None, challenger="2", share=0.1, reason="try it")
     route = roll_back(home, to=None, reason="enough")
-    assert follow_route(home, route) is None
+    assert [v.aliases for v in follow_route(home, route)] == [("champion",), ("challenger",)]
     promote(home, "2", "champion")
     promote(home, "2", "champion")
     about = "model lead-scoring"
@@ -380,5 +380,5 @@ def test_training_and_routes_are_written_down(database: str, tmp_path: Path, mon
     assert aliases["details"]["before"] == {"champion": "1", "challenger": "2"}
     assert aliases["details"]["after"] == {"champion": "2", "challenger": None}
     route = roll_back(home, to=None, reason="back again")
-    assert follow_route(home, route) is None
+    assert [v.aliases for v in follow_route(home, route)] == [("champion",), ()]
     assert project.acts()[-2:] == [("route.roll_back", about, "otto"), ("model.follow_route", about, "otto")]

@@ -159,11 +159,8 @@ def reconcile(home: Home) -> str | None:
         left = _left(connection, home.project.name)
     if route is None:
         return None
-    why = follow_route(home, route)
-    if why is not None:
-        return why
     try:
-        for version in home.registry.versions():
+        for version in follow_route(home, route):
             serves = version.version in (route.champion, route.challenger)
             archived = "archived_at" in version.tags
             if serves and archived:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from leadgate.app.wire import Home
-from leadgate.errors import LeadgateError, RefusedError
+from leadgate.errors import RefusedError
 from leadgate.models.bundles import fetch, load_bundle
 from leadgate.models.promoting import promote as point_alias
-from leadgate.models.registry import Alias, Registry, Version
+from leadgate.models.registry import Alias, Version
 from leadgate.records import Route, Stage
 from leadgate.rollout.moving import Person
 from leadgate.rollout.routing import BUCKETS, Act, Named, back, change, first_route
@@ -91,7 +91,7 @@ def refuse_during_rollout(home: Home, what: str) -> None:
 def promote(home: Home, which: str, to: str) -> str:
     """Make a version champion or challenger; a champion answers every lead from now on. Gives the sentence to say."""
     refuse_during_rollout(home, "another champion or challenger")
-    before = _aliases(home.registry)
+    before = _aliases(home.registry.versions())
     said = point_alias(home.registry, which, to, by=home.author, at=home.clock())
     write_aliases(home, "model.promote", before, reason="by hand")
     if to != "champion":
@@ -104,42 +104,41 @@ def promote(home: Home, which: str, to: str) -> str:
     return f"{said} It answers every lead (route {route.epoch}); running workers take it up within seconds."
 
 
-def follow_route(home: Home, route: Route) -> str | None:
-    """Let the registry's aliases say what the route says; a sentence when they cannot.
+def follow_route(home: Home, route: Route) -> tuple[Version, ...]:
+    """Let the registry's aliases say what the route says; gives the versions as they are then.
 
-    The route decides what answers. The aliases tell other tools, so a registry that is down does not undo a route.
+    The route decides what answers. The aliases tell other tools, so a registry that is down does not undo a route:
+    then this raises LeadgateError.
     """
     registry, moved = home.registry, False
     aliases: tuple[tuple[Alias, str | None], ...] = (("champion", route.champion), ("challenger", route.challenger))
-    try:
-        before = _aliases(registry)
-        for alias, version in aliases:
-            holder = before[alias]
-            if version is not None and holder != version:
-                registry.point(alias, registry.find(version), by=route.changed_by, at=route.changed_at)
-            elif alias == "challenger" and version is None and holder == route.champion:
-                registry.drop("challenger")
-            else:
-                continue
-            moved = True
-        if moved:
-            write_aliases(home, "model.follow_route", before, reason=f"route {route.epoch}")
-    except LeadgateError as error:
-        return str(error)
-    return None
+    versions = registry.versions()
+    before = _aliases(versions)
+    for alias, version in aliases:
+        holder = before[alias]
+        if version is not None and holder != version:
+            registry.point(alias, registry.find(version), by=route.changed_by, at=route.changed_at)
+        elif alias == "challenger" and version is None and holder == route.champion:
+            registry.drop("challenger")
+        else:
+            continue
+        moved = True
+    if not moved:
+        return versions
+    write_aliases(home, "model.follow_route", before, reason=f"route {route.epoch}")
+    return registry.versions()
 
 
 def write_aliases(home: Home, act: str, before: dict[Alias, str | None], *, reason: str) -> None:
     """Write down which versions the registry's aliases name now, if they named others before."""
-    after = _aliases(home.registry)
+    after = _aliases(home.registry.versions())
     if after != before:
         about, what = f"model {home.project.name}", {"before": before, "after": after, "reason": reason}
         with home.connection() as connection:
             append_entry(connection, at=home.clock(), actor=home.author, act=act, subject=about, details=what)
 
 
-def _aliases(registry: Registry) -> dict[Alias, str | None]:
-    versions = registry.versions()
+def _aliases(versions: Sequence[Version]) -> dict[Alias, str | None]:
     aliases: tuple[Alias, ...] = ("champion", "challenger")
     return {alias: next((v.version for v in versions if alias in v.aliases), None) for alias in aliases}
 

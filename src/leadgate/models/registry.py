@@ -114,6 +114,9 @@ class Registry:
 
     def find(self, which: str) -> Version:
         """A version by number or alias, or the latest. Raises NotFoundError naming what there is."""
+        numbered = self._numbered(which) if which.isdecimal() else None
+        if numbered is not None:
+            return numbered
         there = self.versions()
         if which == "latest" and there:
             return there[-1]
@@ -122,6 +125,16 @@ class Registry:
                 return version
         known = ", ".join([v.version for v in there] + sorted({a for v in there for a in v.aliases}))
         raise NotFoundError(f"Model {self.name!r} has no version {which!r}; known: {known or 'none yet'}.")
+
+    def _numbered(self, number: str) -> Version | None:
+        """A version by its number, without a list of all of them; None where there is none."""
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+        try:
+            found = self._client.get_model_version(self.name, number)
+        except MlflowException:  # the list of all says what there is, or why nothing can be read
+            return None
+        return _version(found, dict.fromkeys(found.aliases, found.version)) if str(found.version) == number else None
 
     def champion(self) -> Version | None:
         """The version that serves; None before the first one is registered."""
