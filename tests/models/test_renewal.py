@@ -13,7 +13,18 @@ from leadgate.leads.project import ModelRules
 from leadgate.leads.retraining_rules import RenewalGates
 from leadgate.leads.schema import Feature, FeatureType, LeadSchema
 from leadgate.models.evaluation import Comparison, compare
-from leadgate.models.renewal import Choice, Gate, Locked, all_instead, choose, comparable, fate_of, judge, relabelled
+from leadgate.models.renewal import (
+    Choice,
+    Gate,
+    Locked,
+    all_instead,
+    choose,
+    comparable,
+    fate_of,
+    has_turned,
+    judge,
+    relabelled,
+)
 
 GATES = RenewalGates()
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -82,6 +93,7 @@ def test_old_leads_do_not_bind_where_the_world_has_turned(gain: float, before: f
         locked=locked(candidate=0.7),
     )
     assert fate_of(gates)[0] == fate
+    assert has_turned(gates) == (fate == "challenger")
 
 
 def test_six_steps_of_a_little_worse_do_not_add_up() -> None:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 _LOOK_BACK = timedelta(days=36_500)
 """For outages of the CRM: leads that were withheld for one are not lost when it is long ago."""
+TURNED = "world_turned"
+"""Tag of a version that passed below the best champion, since the world has turned."""
 _CHAMPIONS = 20
 """So many of the last champions stand for the best so far: some three years of rollouts."""
 
@@ -276,11 +278,13 @@ def _aucs(home: Home, candidate: "Candidate", rows: pl.DataFrame, champions: "li
 
 
 def _champions(home: Home, champion: "Version") -> "list[Version]":
-    """The champion and those before it, as far as the registry still has them."""
+    """The champion and those before it, as far as the registry still has them, and the world has not turned since."""
     with home.connection() as connection:
         names = [route.champion for route in routes_of(connection, home.project.name)]
     found = [champion]
     for name in dict.fromkeys(names):
+        if TURNED in found[-1].tags:
+            break
         try:
             if name != champion.version and len(found) < _CHAMPIONS:
                 found.append(home.registry.find(name))

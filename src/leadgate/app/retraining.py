@@ -239,7 +239,11 @@ def _judge(home: Home, run: Retraining, judged: "Judged", done: Mapping[str, Don
 
 def _register(home: Home, run: Retraining, judged: "Judged") -> "Version":
     """Register the version, once: who lost the job's lock with the database may be at it at the same time."""
+    from leadgate.models.renewal import has_turned  # noqa: PLC0415
+
     facts = {"retraining": _mark_of(run), "retraining_reason": run.reason[:400]}
+    if has_turned(judged.gates):
+        facts[renewing.TURNED] = "yes"
     with home.connection() as connection:
         serialise_imports(connection)  # it keeps a vacuum from the snapshot, too
         return _registered(home, run) or home.registry.register(judged.candidate.card, judged.candidate.files, facts)

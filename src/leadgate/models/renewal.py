@@ -28,7 +28,7 @@ Values = npt.NDArray[np.float64]
 
 _RECENT = 0.2
 """Share of the window's leads, the last ones, on which a model of all leads and one of the window are compared."""
-_LOCKED = "locked outcomes"
+_LOCKED, _BEST = "locked outcomes", "best champion"
 _SUREST = 1e-6
 """A probability nearer to 0 or 1 counts as this one: no single lead decides alone."""
 
@@ -179,6 +179,14 @@ def all_instead(choice: Choice, gates: Sequence[Gate]) -> Choice | None:
     return replace(choice, since=None, sentence=told)
 
 
+def has_turned(gates: Sequence[Gate]) -> bool:
+    """Whether a version passed below the best champion, since the world has turned: those before it bind none after."""
+    best = next((gate for gate in gates if gate.name == _BEST), None)
+    if best is None or best.value is None or best.threshold is None:
+        return False
+    return best.passed is True and best.value < best.threshold
+
+
 def comparable(holdout: pl.DataFrame, schema: LeadSchema, *, since: datetime) -> pl.DataFrame:
     """The held-out leads from a time on; all of them where these are too few to compare two models."""
     if schema.timestamp is None:
@@ -277,11 +285,11 @@ def _recent_outcomes(recent: Comparison | None, champion_auc: float | None, most
 def _best(locked: Locked | None, margin: float, turned: str | None) -> Gate:
     """Where the world has turned, a model of how it is now cannot be right about how it was; nor need it be."""
     if locked is None:
-        return _unjudged("best champion", "stopped", -margin)
+        return _unjudged(_BEST, "stopped", -margin)
     difference = locked.candidate - locked.best
     reaches = difference >= -margin
     return Gate(
-        name="best champion",
+        name=_BEST,
         passed=reaches or turned is not None,
         fails_to="stopped",
         value=difference,
