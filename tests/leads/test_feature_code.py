@@ -94,6 +94,11 @@ def test_a_column_may_be_called_as_a_function_of_python_is() -> None:
         ("def stop(visits: float | None) -> float:\n    raise SystemExit\n", "line 2: SystemExit is not for features"),
         ("_seen = []\n_seen.append(1)\n" + GOOD, "line 2: only imports, constants, functions and classes"),
         ("_ALL = {}\n_ALL['x'] = 1\n" + GOOD, "a constant is given its value once"),
+        (
+            "_SEEN = set()\n" + _VISITS.format("float", "_SEEN.add(visits) or len(_SEEN)"),
+            "line 3: this changes '_SEEN'",
+        ),
+        ("_N = {}\ndef f(visits: float | None) -> float:\n    _N[visits] = 1\n    return 1\n", "this changes '_N'"),
         ("_n = 0\ndef f(visits: float | None) -> float:\n    global _n\n    return _n\n", "changes no global name"),
         ("_X = 1 / 0\n" + GOOD, "line 1 raised ZeroDivisionError"),
         ("def f(visit: float | None) -> float:\n    return 1.0\n", "did you mean 'visits'?"),
@@ -132,6 +137,8 @@ def test_a_file_that_is_none_gives_a_sentence(code: str, said: str) -> None:
         ("str", "7", "gave 7 (int), not text"),
         ("str", "'a\\0b'", "gave text with a NUL character"),
         ("str", "'\\ud800'", "raised UnicodeEncodeError"),
+        ("str", "'x' * 10_001", "gave text of 10,001 characters"),
+        ("float", "float('9' * 1000 + 'x')", "line 2 raised ValueError: could not convert"),
         ("bool", "1", "gave 1 (int), neither True nor False"),
         ("float", "[x for x in visits]", "line 2 raised TypeError"),
     ),
@@ -145,6 +152,7 @@ def test_a_value_that_no_feature_may_have_is_missing_and_says_why(gives: str, va
     ((feature, said),) = made.failures
     assert feature == "often"
     assert why in said
+    assert len(said) < 400  # of what a lead is, no more than a line of a log
 
 
 def test_not_a_number_is_missing() -> None:

@@ -16,6 +16,10 @@ from leadgate.leads.kinds import FeatureType, FeatureValue, Record
 
 FILE = "features.py"
 """Stands beside leadgate.yaml."""
+LONGEST_TEXT = 10_000
+"""Characters of a category, as of a text that a request sends: each score logs it."""
+_TOLD = 300
+"""Characters of an error that are repeated: it may hold a lead's whole history."""
 
 
 class MadeFeature(Record):
@@ -161,6 +165,8 @@ def _text(value: Any) -> str | None:
         value.encode()  # half a character can be neither logged nor answered
     if "\0" in value:
         raise _WrongError("gave text with a NUL character")
+    if len(value) > LONGEST_TEXT:
+        raise _WrongError(f"gave text of {len(value):,} characters, more than {LONGEST_TEXT:,}")
     return str(value)
 
 
@@ -195,5 +201,8 @@ def _why(error: Exception) -> str:
         if trace.tb_frame.f_code.co_filename == FILE:
             line = trace.tb_lineno
         trace = trace.tb_next
-    said = f"{type(error).__name__}: {error}".rstrip(": ")
+    try:
+        said = f"{type(error).__name__}: {error}".rstrip(": ")[:_TOLD]
+    except Exception:  # noqa: BLE001  # an error of the team's own may not even be told
+        said = type(error).__name__
     return f"line {line} raised {said}" if line else f"raised {said}"

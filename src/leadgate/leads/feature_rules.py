@@ -56,6 +56,29 @@ _FORBIDDEN = {
 }
 """Built-in names that a feature does without, and why or what instead."""
 FORBIDDEN = frozenset(_FORBIDDEN)
+_CHANGING = frozenset(
+    {
+        "add",
+        "append",
+        "appendleft",
+        "clear",
+        "discard",
+        "extend",
+        "extendleft",
+        "insert",
+        "move_to_end",
+        "pop",
+        "popitem",
+        "popleft",
+        "remove",
+        "reverse",
+        "setdefault",
+        "sort",
+        "subtract",
+        "update",
+    }
+)
+"""Methods that change what they are called on."""
 
 _AT_THE_TOP = (
     ast.Import,
@@ -86,6 +109,7 @@ def _require_lawful(module: ast.Module, file: str) -> None:
     for statement in module.body:
         _require_declaration(statement, file)
     forbidden = FORBIDDEN - _bound(module)
+    _require_no_memory(module, file)
     for node in ast.walk(module):
         match node:
             case ast.Import():
@@ -109,6 +133,34 @@ def _bound(module: ast.Module) -> set[str]:
     """Names that the file gives a meaning of its own, such as a column called ``id``."""
     arguments = {node.arg for node in ast.walk(module) if isinstance(node, ast.arg)}
     return arguments | {n.id for n in ast.walk(module) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+
+
+def _require_no_memory(module: ast.Module, file: str) -> None:
+    constants = _constants(module)
+    for node in ast.walk(module):
+        changed = _changed_by(node)
+        if isinstance(changed, ast.Name) and changed.id in constants:
+            refuse(node, file, f"this changes {changed.id!r} for the leads to come: a value must not depend on others")
+
+
+def _constants(module: ast.Module) -> set[str]:
+    """Names that mean the same everywhere in the file: given a value at its top and in no function."""
+    given = [n for node in module.body if isinstance(node, ast.Assign | ast.AnnAssign) for n in ast.walk(node)]
+    top = {node.id for node in given if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    top |= {node.name for node in module.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    inside = [n for node in module.body if not isinstance(node, ast.Assign | ast.AnnAssign) for n in ast.walk(node)]
+    own = {node.arg for node in ast.walk(module) if isinstance(node, ast.arg)}
+    own |= {node.id for node in inside if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    return top - own
+
+
+def _changed_by(node: ast.AST) -> ast.AST | None:
+    """What a node changes in place: by an item, an attribute, or a method that is known to."""
+    if isinstance(node, ast.Subscript | ast.Attribute) and not isinstance(node.ctx, ast.Load):
+        return node.value
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _CHANGING:
+        return node.func.value
+    return None
 
 
 def refuse(node: ast.AST, file: str, sentence: str) -> NoReturn:
