@@ -109,6 +109,12 @@ def test_a_setting_that_the_estimator_refuses_is_left_out_and_told() -> None:
     assert "refused 1" in got.sentence
 
 
+def test_lightgbm_refuses_in_words_of_its_own() -> None:
+    """Its error is none of Python's; a retraining would have begun again each hour, and died of it each time."""
+    got = found(leads(300), rules({"num_leaves": [1, 4]}, kind="lightgbm", n_estimators=5, num_leaves=2))
+    assert (got.tried, got.refused) == (2, 1)
+
+
 def test_leads_without_a_time_are_ranked_on_a_random_fifth() -> None:
     """The seed decides it, so it is repeatable."""
     model = rules({"C": [1e-6, 1.0]}, C=1e-6)

@@ -109,9 +109,11 @@ def _parts(training: pl.DataFrame, schema: LeadSchema, seed: int) -> tuple[Datas
 
 def _tried(before: Dataset, later: Dataset, schema: LeadSchema, model: ModelRules, setting: Settings) -> float | None:
     """The loss of a setting; None where the estimator does not take it, or comes to no probability with it."""
+    from lightgbm.basic import LightGBMError  # noqa: PLC0415
+
     try:
         return _loss(before, later, schema, model.model_copy(update={"hyperparameters": setting}))
-    except (ValueError, ArithmeticError, TypeError):  # scikit-learn's and LightGBM's own words for a bad value
+    except (ValueError, ArithmeticError, TypeError, LightGBMError):  # their own words for a bad value
         return None
 
 
