@@ -66,6 +66,7 @@ SHELL = {
     "scoring/server.py",
     "scoring/service.py",
     "scoring/spool.py",
+    "scoring/stalling.py",
     "scoring/supervisor.py",
     "scoring/sweeper.py",
     "scoring/traces.py",

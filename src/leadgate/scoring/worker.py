@@ -30,6 +30,7 @@ from leadgate.scoring.passing import Passing
 from leadgate.scoring.plan import ChildPlan, WorkerPlan
 from leadgate.scoring.service import Service
 from leadgate.scoring.spool import Spool
+from leadgate.scoring.stalling import end_if_stalled
 from leadgate.scoring.sweeper import Sweeper
 from leadgate.scoring.traces import traced
 from leadgate.scoring.warming import warm_connection
@@ -120,7 +121,7 @@ class _Server:
         if self._service.live.compiled and not self._service.live.looks_up and Connection.has_short_way:
             await warm_connection(service, self._uvicorn.config)
         recorder = Recorder(service, start=plan.start, worker=str(plan.slot))
-        beside = [asyncio.create_task(self._tick(recorder)), asyncio.create_task(self._look())]
+        beside = [asyncio.create_task(each) for each in (self._tick(recorder), self._look(), end_if_stalled())]
         # What was loaded so far stays: the collector need not look at it again and again while requests wait.
         gc.collect()
         gc.freeze()
