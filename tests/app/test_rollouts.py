@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from mlflow.exceptions import MlflowException
 
 from leadgate.app.rollouts import act, evaluate, every_rollout, reconcile, start
 from leadgate.app.routing import promote, roll_back, route_in_force
@@ -11,6 +12,7 @@ from leadgate.compiled.compiler import CannotCompileError
 from leadgate.errors import BadConfigError, LeadgateError, RefusedError
 from leadgate.leads.project import parse_project
 from leadgate.leads.rollout_rules import RolloutRules
+from leadgate.models.registry import Registry
 from leadgate.rollout import controller
 from leadgate.rollout.moving import Person
 from leadgate.storage.postgres.routes import routes_of
@@ -117,6 +119,26 @@ def test_the_registry_catches_up_with_what_it_could_not_be_told(home: Home) -> N
     assert reconcile(home) is None
     start(home, "2", "it was mended")
     assert archived(home) == set()
+
+
+def test_a_registry_that_does_not_answer_keeps_nobody_from_the_way_back(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who rolls back hears that it is done and what is left to do, not that MLflow refuses; and gates are judged."""
+
+    def down(_: Registry) -> Any:
+        raise MlflowException("API request to http://mlflow failed")
+
+    start(home, "2", "try")
+    with monkeypatch.context() as patch:
+        patch.setattr(Registry, "versions", down)
+        patch.setattr(Registry, "_numbered", lambda *_: None)
+        assert evaluate(home) is not None
+        moved = act(home, "roll_back", comment="enough")
+    assert moved.history.state.stage == "rolled_back"
+    assert moved.registry == "API request to http://mlflow failed"
+    assert reconcile(home) is None
+    assert archived(home) == {"2"}
 
 
 def test_more_segments_than_can_be_told_apart_are_refused_at_the_start(home: Home) -> None:

@@ -170,9 +170,16 @@ def reconcile(home: Home) -> str | None:
                 if "challenger" in version.aliases:
                     home.registry.drop("challenger")
                 home.registry.archive(version, at=at, because=because)
-    except LeadgateError as error:
+    except _unreadable() as error:  # the route moved all the same; the next evaluation tells the registry
         return str(error)
     return None
+
+
+def _unreadable() -> tuple[type[Exception], ...]:
+    """What a registry that does not answer raises."""
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415  # 1 s
+
+    return (LeadgateError, MlflowException)
 
 
 def _left(connection: Connection, model_name: str) -> dict[str, tuple[datetime, str]]:
@@ -201,7 +208,7 @@ def _vanished_champion(home: Home) -> str | None:
             "would be nothing to explain the comparison by. Register it again, or end the rollout with "
             "`leadgate rollout rollback`; its files on this machine still answer."
         )
-    except LeadgateError:
+    except _unreadable():
         return None
     return None
 

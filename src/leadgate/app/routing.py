@@ -108,7 +108,7 @@ def follow_route(home: Home, route: Route) -> tuple[Version, ...]:
     """Let the registry's aliases say what the route says; gives the versions as they are then.
 
     The route decides what answers. The aliases tell other tools, so a registry that is down does not undo a route:
-    then this raises LeadgateError.
+    then this raises LeadgateError, or MLflow's own error.
     """
     registry, moved = home.registry, False
     aliases: tuple[tuple[Alias, str | None], ...] = (("champion", route.champion), ("challenger", route.challenger))
