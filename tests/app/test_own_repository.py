@@ -156,18 +156,21 @@ def test_hooks_of_pre_commit_are_understood(team: Team) -> None:
 
 
 @pytest.mark.parametrize(
-    ("event", "database", "runs"),
+    ("event", "ref", "database", "runs"),
     (
-        ("pull_request", "", ["lint", "test", "validate"]),
-        ("push", "", [*SEVEN]),
-        ("workflow_dispatch", "postgresql://team", [*SEVEN]),
-        ("schedule", "", [*SEVEN]),
-        ("schedule", "postgresql://team", ["lint", "test", "validate", "renew", "report"]),
+        ("pull_request", "pull/7/merge", "", ["lint", "test", "validate"]),
+        ("push", "heads/main", "", [*SEVEN]),
+        ("workflow_dispatch", "heads/main", "postgresql://team", [*SEVEN]),
+        ("workflow_dispatch", "heads/mine", "postgresql://team", ["lint", "test", "validate"]),
+        ("schedule", "heads/main", "", [*SEVEN]),
+        ("schedule", "heads/main", "postgresql://team", ["lint", "test", "validate", "renew", "report"]),
     ),
 )
-def test_which_steps_run(team: Team, event: str, database: str, runs: list[str]) -> None:
-    """Nobody trains from a pull request; a week's model learns from outcomes where the team's database knows them."""
-    github = {"github.event_name": event, "secrets.LEADGATE_DATABASE_URL": database}
+def test_which_steps_run(team: Team, event: str, ref: str, database: str, runs: list[str]) -> None:
+    """Nobody trains from a pull request, nor from a branch that nobody has read; a week's model learns from outcomes
+    where the team's database knows them.
+    """
+    github = {"github.event_name": event, "github.ref": f"refs/{ref}", "secrets.LEADGATE_DATABASE_URL": database}
     done = [command.replace('"$TRAINING"', env["TRAINING"]) for _, command, env in _steps(team, github)]
     targets = [re.findall(r"make (\S+)", command)[0] for command in done]
     assert [target for target in targets if target not in ("setup", "config")] == runs
@@ -182,7 +185,7 @@ def test_every_step_of_the_workflow_passes_as_it_was_written(team: Team, tmp_pat
         said[name] = team.ok(command, **env, CI="true", GITHUB_STEP_SUMMARY=str(page))
         if name == "4 Training":
             start_embedded(team.folder / ".leadgate/postgres")  # or each command to come would start and stop it
-    assert "8 passed" in said["2 Tests"]
+    assert "9 passed" in said["2 Tests"]
     assert "hold-out AUC, challenger: passed" in said["5 Wait and metrics"]
     assert "Version 1 is the champion" in said["6 Promotion to challenger"]
     report = page.read_text(encoding="utf-8")
