@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import psycopg
 import pytest
 from typer.testing import CliRunner
@@ -120,6 +121,17 @@ def test_a_file_is_read_as_the_columns_say(tmp_path: Path, database: str) -> Non
         with pytest.raises(BadFileError, match="no event was recorded"):
             import_events(connection, file, NOW)
         assert events_of(connection, "news") == []
+
+
+@pytest.mark.parametrize("as_text", (True, False))
+def test_an_event_of_nanoseconds_is_one_whether_sent_or_in_a_file(tmp_path: Path, *, as_text: bool) -> None:
+    """As .NET, Java and Go write times: to the nearest microsecond on both ways, else it would count twice."""
+    times = ["2026-05-01T10:00:00.1234567Z", "2026-05-01T23:59:59.999999999Z", "2026-05-01T10:00:00.1234564Z"]
+    sent = decode_events(json.dumps([{"lead_id": "L-1", "kind": "visit", "at": at} for at in times]).encode(), NOW)
+    at = pl.Series(times) if as_text else pl.Series(times).str.to_datetime(time_unit="ns", time_zone="UTC")
+    file = tmp_path / "events.parquet"
+    pl.DataFrame({"lead_id": "L-1", "kind": "visit", "at": at}).write_parquet(file)
+    assert [e.at for e in read_events(read_table(file), file.name, NOW)] == [e.at for e in sent]
 
 
 @pytest.mark.parametrize(
