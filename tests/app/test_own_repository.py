@@ -167,9 +167,7 @@ def test_hooks_of_pre_commit_are_understood(team: Team) -> None:
     ),
 )
 def test_which_steps_run(team: Team, event: str, ref: str, database: str, runs: list[str]) -> None:
-    """Nobody trains from a pull request, nor from a branch that nobody has read; a week's model learns from outcomes
-    where the team's database knows them.
-    """
+    """Nobody trains from a pull request or an unread branch; a week's model learns from outcomes that are known."""
     github = {"github.event_name": event, "github.ref": f"refs/{ref}", "secrets.LEADGATE_DATABASE_URL": database}
     done = [command.replace('"$TRAINING"', env["TRAINING"]) for _, command, env in _steps(team, github)]
     targets = [re.findall(r"make (\S+)", command)[0] for command in done]
