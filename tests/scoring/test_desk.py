@@ -11,7 +11,9 @@ import pytest
 from leadgate.app import diagnosing
 from leadgate.app.wire import Home
 from leadgate.scoring import desk as desks
+from leadgate.scoring.contract import UnseenEndError
 from leadgate.scoring.desk import Desk
+from leadgate.scoring.refusals import refusal_of
 from leadgate.scoring.service import BusyError
 
 COMMAND = """
@@ -104,6 +106,25 @@ def test_nobody_who_only_reads_keeps_out_who_acts(what: Callable[[Called], Await
 def test_who_asks_the_same_shares_a_diagnosis(tmp_path: Path) -> None:
     """A page that ten people have open costs one diagnosis; afterwards it is found out anew."""
     asyncio.run(_the_same_question(Called(tmp_path)))
+
+
+def test_an_act_whose_end_nobody_saw_is_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have happened: `extend` twice gives twice the days. So no 503, which clients repeat by themselves."""
+
+    def desk(source: str) -> Desk:
+        return Desk(project="x", database_alive=lambda: True, command=(sys.executable, "-c", source))
+
+    with pytest.raises(UnseenEndError):
+        asyncio.run(desk("import os; os.kill(os.getpid(), 9)").ask("extend"))
+    monkeypatch.setattr(desks, "_LONGEST_S", 0.2)
+    endless = desk("import time; time.sleep(60)")
+    with pytest.raises(UnseenEndError) as unseen:
+        asyncio.run(endless.ask("extend"))
+    with pytest.raises(TimeoutError):
+        asyncio.run(endless.ask("status"))
+    told = refusal_of(unseen.value, route="/rollouts/current/extend", request_id=None, scope={})
+    assert (told.status, told.headers) == (500, [])
+    assert b"it may have happened or not" in told.body
 
 
 def test_a_diagnosis_that_was_given_up_does_not_go_on_in_the_database(

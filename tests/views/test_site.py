@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from conftest import _database
+from leadgate.scoring.contract import UnseenEndError
 from leadgate.storage.postgres.connection import connect
 from leadgate.storage.postgres.keys import add_key, revoke_key
 from leadgate.views.access import ProxyRules
@@ -193,6 +194,20 @@ def test_what_the_command_refuses_is_told_in_its_own_words(opened: Shown) -> Non
     assert answer.status_code == 409
     assert "Nothing was changed. There is no alert 9" in answer.text
     assert ATTACK not in answer.text
+
+
+def test_an_act_whose_end_nobody_saw_is_not_told_as_nothing(opened: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have happened: who reads that nothing was changed does it again."""
+
+    def ended(*_: object) -> bytes:
+        raise UnseenEndError
+
+    monkeypatch.setattr(opened.desk, "_note", ended)
+    data = {"csrf": opened.csrf(), "alert": "1", "reason": "x", "by": "ana"}
+    answer = opened.client.post("/ui/act/ack", data=data)
+    assert answer.status_code == 500
+    assert "it may have happened or not" in answer.text
+    assert "Nothing was changed" not in answer.text
 
 
 def test_an_option_cannot_be_smuggled_into_a_command(opened: Shown) -> None:

@@ -123,6 +123,13 @@ class BadRequestError(Exception):
         self.status = status or (400 if path is None else 422)
 
 
+class UnseenEndError(Exception):
+    """An act was ended, or died, before it could say what it did."""
+
+    def __init__(self) -> None:
+        super().__init__("Nobody saw how this ended: it may have happened or not. Look before you ask for it again.")
+
+
 class LeadIn(msgspec.Struct, frozen=True, gc=False):
     """A decoded lead: its id, and its raw values in the order of the contract's ``features``.
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from leadgate.errors import DatabaseDownError
 from leadgate.scoring.commands import run_anew, run_forked
-from leadgate.scoring.contract import BadRequestError
+from leadgate.scoring.contract import BadRequestError, UnseenEndError
 from leadgate.scoring.service import BusyError
 
 _COMMAND = (sys.executable, "-m", "leadgate")
@@ -80,7 +80,8 @@ class Desk:
         """What ``leadgate rollout VERB`` says, as JSON.
 
         ``by`` is who acts; None: whoever runs the service. Raises BadRequestError with the status ``if_refused`` and
-        the command's own sentence, BusyError, DatabaseDownError, TimeoutError; then nothing has changed.
+        the command's own sentence, BusyError, DatabaseDownError; then nothing has changed. What takes too long is
+        ended: TimeoutError for a look, UnseenEndError for an act, which may have happened by then.
         """
         command = ["rollout", verb, f"--project={self.project}", "--json", *arguments]
         if verb in _URGENT:
@@ -113,10 +114,18 @@ class Desk:
     async def _run(
         self, arguments: Sequence[str], by: str | None, if_refused: int, fine: Sequence[int] = (0, _MOVED_BACK)
     ) -> bytes:
-        async with asyncio.timeout(_LONGEST_S):
-            done = None if self.forks_at is None else await run_forked(self.forks_at, arguments, by)
-            if done is None:
-                done = await run_anew(self.command, arguments, by)
+        acts = arguments[0] != "diagnose" and arguments[1] not in _LOOKING
+        try:
+            async with asyncio.timeout(_LONGEST_S):
+                done = None if self.forks_at is None else await run_forked(self.forks_at, arguments, by)
+                if done is None:
+                    done = await run_anew(self.command, arguments, by)
+        except TimeoutError:
+            if acts:
+                raise UnseenEndError from None
+            raise
+        if acts and done.code < 0:
+            raise UnseenEndError
         if done.code in fine:
             return done.said
         lines = done.complaint.decode(errors="replace").strip().splitlines() or ["no reason given"]

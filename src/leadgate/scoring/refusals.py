@@ -7,7 +7,7 @@ from typing import Any
 import uuid_utils
 
 from leadgate.errors import DatabaseDownError
-from leadgate.scoring.contract import BadRequestError
+from leadgate.scoring.contract import BadRequestError, UnseenEndError
 from leadgate.scoring.keys import RefusedCallerError
 from leadgate.scoring.problems import problem_body
 from leadgate.scoring.service import BusyError
@@ -88,6 +88,8 @@ def _reason(error: Exception) -> _Reason:
         return _Reason(status=error.status, detail=error.detail, path=error.path)
     if isinstance(error, RefusedCallerError):
         return _Reason(status=error.status, detail=error.detail, key_id=error.key_id, retry_after=error.retry_after)
+    if isinstance(error, UnseenEndError):  # no 503: clients repeat what got one by themselves
+        return _Reason(status=500, detail=str(error))
     for kind, (detail, seconds) in _NOT_NOW.items():
         if isinstance(error, kind):
             return _Reason(status=503, detail=detail, retry_after=seconds, cause=str(error) or None)

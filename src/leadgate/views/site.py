@@ -19,7 +19,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from leadgate.errors import DatabaseDownError, LeadgateError
-from leadgate.scoring.contract import BadRequestError
+from leadgate.scoring.contract import BadRequestError, UnseenEndError
 from leadgate.scoring.keys import RefusedCallerError
 from leadgate.scoring.service import BusyError
 from leadgate.views.access import Viewer, is_same_origin
@@ -110,16 +110,19 @@ class Site:
             by = viewer.name or typed(form, "by", "Say who you are: every act is kept with a name.")
             ask = self._sources.desk.ask if act.noun == "rollout" else self._sources.desk.alerts
             await ask(act.verb, *command, by=by)
-        except (BadFormError, BadRequestError, BusyError, TimeoutError) as error:
+        except (BadFormError, BadRequestError, BusyError, TimeoutError, UnseenEndError) as error:
             return await self._back(act, request, error)
         except Exception as error:  # noqa: BLE001  # as above
             return self._refused(error, request)
         return RedirectResponse(f"{act.back}?{urlencode({'done': act.name})}", status_code=303)
 
     async def _back(self, act: Act, request: Request, error: Exception) -> Response:
-        """The page again, with the reason why nothing happened."""
+        """The page again, with the reason why nothing happened, or why nobody knows."""
         sentence = _NOT_NOW.get(type(error)) or getattr(error, "detail", str(error))
         page = next(page for page in PAGES if page.path == act.back)
+        if isinstance(error, UnseenEndError):
+            log.error("an act has ended unseen", extra={"act": act.name})
+            return await self._show(page, request, {"bad": str(error)}, 500)
         status = 422 if isinstance(error, BadFormError) else 409
         return await self._show(page, request, {"bad": f"Nothing was changed. {sentence}"}, status)
 
