@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from featured import CODE, COLUMNS_ONLY, OTHER_CODE, Registered, candidate, make
 from leadgate.app.cli.features import app
 from leadgate.app.verifying import verify
 from leadgate.app.wire import Home
-from leadgate.errors import NotFoundError
+from leadgate.errors import NotFoundError, RefusedError
 from leadgate.leads.frames import merge
 from leadgate.leads.histories import attach, attach_histories
 from leadgate.leads.importing import import_leads
@@ -329,6 +330,15 @@ def test_skew_is_found(project: Project, tmp_path: Path, monkeypatch: pytest.Mon
     shown = json.loads(CliRunner().invoke(app, ["show", "skew-1", "--json"]).output)
     assert (shown["events"], shown["features"]["visits_last_week"], shown["columns"]) == (2, 2.0, None)
     assert "2 events count" in CliRunner().invoke(app, ["show", "skew-1"]).output
+
+
+@pytest.mark.parametrize("days", ("1e9", "1e30"))
+def test_days_before_the_calendar_are_refused(days: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a sentence, and no traceback."""
+    monkeypatch.setattr("leadgate.app.cli.features.open_home", lambda _: SimpleNamespace(clock=lambda: NOW))
+    refused = CliRunner().invoke(app, ["verify", "--days", days])
+    assert isinstance(refused.exception, RefusedError)
+    assert "before the calendar begins" in str(refused.exception)
 
 
 def test_events_are_attached_where_they_change_a_history(project: Project) -> None:

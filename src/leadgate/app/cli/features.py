@@ -1,6 +1,6 @@
 """leadgate features: what features.py makes of leads."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,6 +9,7 @@ from rich.markup import escape
 from leadgate.app.cli.options import HERE, AsJson, ProjectDir
 from leadgate.app.cli.output import console, moment, print_json, print_table, progress
 from leadgate.app.wire import open_home
+from leadgate.errors import RefusedError
 
 if TYPE_CHECKING:
     from leadgate.app.featuring import Listed
@@ -89,13 +90,20 @@ def verify(
     home = open_home(project)
     now = home.clock()
     with progress() as step:
-        found = compare(home, since=now - timedelta(days=days), until=now, most=most, step=step)
+        found = compare(home, since=_since(now, days), until=now, most=most, step=step)
     if as_json:
         print_json(found)
     else:
         _print_verified(found)
     if found.wrong:
         raise typer.Exit(1)
+
+
+def _since(now: datetime, days: float) -> datetime:
+    try:
+        return now - timedelta(days=days)
+    except OverflowError:
+        raise RefusedError(f"--days {days:g} reaches back before the calendar begins; give fewer days.") from None
 
 
 def _print_verified(found: "Verified") -> None:
