@@ -140,7 +140,7 @@ def test_a_list_that_is_sorted_by_score_is_seen_in_the_contacts(reached: int, al
     """
     leads = leads_with([0.9] * 20 + [0.2] * 60, own_high=[True] * 20 + [False] * 60, won=[True, False] * 40)
     known = replace(matched(leads), leads=leads.head(40))  # nothing is heard of the rest, whoever reached them
-    found = feedback_of(known, frozenset(f"L-{i}" for i in range(20 + reached)))
+    found = feedback_of(known, 1, frozenset(f"L-{i}" for i in range(20 + reached)))
     assert found is not None
     assert found.contacted is not None
     assert (found.contacted[1].leads, found.contacted[1].of) == (reached, 60)
@@ -149,6 +149,19 @@ def test_a_list_that_is_sorted_by_score_is_seen_in_the_contacts(reached: int, al
 
 def test_leads_of_one_fate_give_no_figure() -> None:
     """The first explored leads are told as they are: so many, and nothing to compare yet."""
-    found = feedback_of(matched(leads_with([0.9, 0.2], own_high=[True, False], won=[False, False])))
+    found = feedback_of(matched(leads_with([0.9, 0.2], own_high=[True, False], won=[False, False])), 1)
     assert found is not None
     assert (found.explored, found.conversions, found.unbiased, found.differs) == (2, 0, None, False)
+
+
+def test_a_handful_of_explored_leads_is_not_told_as_a_bias() -> None:
+    """A team that works all leads alike: by 20 explored ones the AUC was surely off in a quarter of such worlds."""
+    rng, told = np.random.default_rng(3), []
+    for _ in range(100):
+        chance = 0.8 / (1 + np.exp(1.8 - 1.7 * rng.normal(size=1_000)))
+        leads = leads_with(list(chance), own_high=list(chance > 0.3), won=list(rng.random(1_000) < chance))
+        found = feedback_of(matched(leads.with_columns(explored=pl.Series(rng.random(1_000) < 0.02))), 30)
+        assert found is not None
+        told.append(found.differs)
+        assert (found.unbiased, found.needed) == (None, None)
+    assert not any(told)

@@ -42,11 +42,13 @@ class Feedback:
     conversions: int
     """...and those of them that converted."""
     ordinary: Figure | None
-    """On all matured leads; None where one class has no lead, as in the next two."""
+    """On all matured leads; None where one class has no lead."""
     unbiased: Figure | None
-    """On all leads that had priority high, each explored one of low score standing for those that were not drawn."""
+    """On all leads that had priority high, each explored one of low score standing for those that were not drawn. None
+    with too few explored leads, as what follows from it: a handful would seem to be sure of what they cannot know."""
     explored_alone: Figure | None
-    """On the explored leads alone: less sure, and right also where sales work all of them otherwise than the others."""
+    """On the explored leads alone: less sure, and right also where sales work all of them otherwise than the others.
+    None where one class has no lead."""
     difference: float | None
     """The ordinary AUC less the unbiased one."""
     differs: bool
@@ -60,10 +62,11 @@ class Feedback:
     """Whether these shares differ by no more than chance (1 %): else the unbiased figures lean, too."""
 
 
-def feedback_of(matched: Matched, contacted: frozenset[str] = frozenset()) -> Feedback | None:
+def feedback_of(matched: Matched, least: int, contacted: frozenset[str] = frozenset()) -> Feedback | None:
     """What explored leads tell; None without any.
 
-    The frames of ``matched`` have own_high (whether the lead's score gives it priority high) and explored.
+    The frames of ``matched`` have own_high (whether the lead's score gives it priority high) and explored. ``least``:
+    so many explored leads have to be won, and so many lost, before the figures are compared.
     ``contacted``: ids of explored leads that sales were in touch with.
     """
     drawn = matched.leads.filter("explored")
@@ -73,9 +76,10 @@ def feedback_of(matched: Matched, contacted: frozenset[str] = frozenset()) -> Fe
     worked_high, others = matched.leads.filter("own_high"), drawn.filter(~pl.col("own_high"))
     parts = _part(high, worked_high), _part(matched.matured.height - high, others)
     ordinary, alone = (auc_of_counts(*_counts(leads)) for leads in (matched.leads, drawn))
-    unbiased = auc_of_parts(parts)
-    bias = apart(ordinary, unbiased) if ordinary and unbiased else None
     won = int(drawn["converted"].sum())
+    enough = min(won, drawn.height - won) >= least
+    unbiased = auc_of_parts(parts) if enough else None
+    bias = apart(ordinary, unbiased) if ordinary and unbiased else None
     # Of all that have matured: whom nobody worked may be never heard of.
     shares = _contacted(matched.matured.filter("explored"), contacted) if contacted else None
     return Feedback(
@@ -86,7 +90,7 @@ def feedback_of(matched: Matched, contacted: frozenset[str] = frozenset()) -> Fe
         explored_alone=_figure(alone),
         difference=bias.difference if bias else None,
         differs=bias is not None and bias.sure,
-        needed=leads_needed(alone, drawn.height, HALF) if alone else None,
+        needed=leads_needed(alone, drawn.height, HALF) if alone and enough else None,
         contacted=shares,
         worked_alike=None if shares is None else _alike(*shares),
     )

@@ -68,7 +68,8 @@ def measure(
     matched = match(predictions, outcomes, project.outcomes, now)
     apart = match(predictions, outcomes, project.outcomes, now, by_version=True) if by == "version" else matched
     drawn = matched.matured.filter("explored")["lead_id"].to_list()
-    feedback = feedback_of(matched, contacted_among(connection, drawn, until=now))
+    contacted = contacted_among(connection, drawn, until=now)
+    feedback = feedback_of(matched, project.monitoring.least_conversions, contacted)
     return judge(matched, apart, project, now=now, since=since, by=by, feedback=feedback), matched.leads
 
 
