@@ -55,6 +55,8 @@ def test_a_look_up_gives_back_what_was_sent(database: str) -> None:
         record_events(connection, sent, NOW)
         assert keep_columns(connection, {"L-1": values}, NOW) == 1
         assert keep_columns(connection, {"L-1": values}, NOW + DAY) == 0
+        older = {"L-1": {"visits": 0.0}, "L-2": {"visits": 0.0}}  # as a lead's first score had them
+        assert keep_columns(connection, older, NOW + DAY, over=False) == 1
         found = look_up(connection, ["L-1", "nobody", "L-1"], columns=True, events=True)
         bare = look_up(connection, ["L-1"], events=True)
     assert set(found) == {"L-1", "nobody"}

@@ -84,10 +84,12 @@ def times_that_stay(existing: pl.DataFrame, incoming: pl.DataFrame, schema: Lead
     return times_of(same, schema)
 
 
-def keep_columns_of(connection: Connection, leads: pl.DataFrame, schema: LeadSchema, now: datetime) -> int:
+def keep_columns_of(
+    connection: Connection, leads: pl.DataFrame, schema: LeadSchema, now: datetime, *, over: bool = True
+) -> int:
     """Keep the raw columns of leads for requests that name a lead alone, where there is a features.py.
 
-    Gives how many were news.
+    Gives how many were news. ``over`` as in ``keep_columns``.
     """
     if schema.code is None:
         return 0
@@ -95,7 +97,7 @@ def keep_columns_of(connection: Connection, leads: pl.DataFrame, schema: LeadSch
     text = pl.col(pl.String)  # PostgreSQL holds no NUL, and a request may send none
     for part in leads.iter_slices(_AT_ONCE):
         values = part.select(names).with_columns(pl.when(~text.str.contains("\0")).then(text)).iter_rows(named=True)
-        kept += keep_columns(connection, dict(zip(part[schema.id], values, strict=True)), now)
+        kept += keep_columns(connection, dict(zip(part[schema.id], values, strict=True)), now, over=over)
     return kept
 
 
@@ -112,7 +114,7 @@ def attach(
     serialise_imports(connection)
     step("reading the last snapshot")
     leads = read_snapshot(uri, schema)[1]
-    keep_columns_of(connection, leads, schema, now)
+    keep_columns_of(connection, leads, schema, now, over=False)  # a snapshot may hold those of a lead's first score
     fresh = attach_histories(connection, leads, schema, times_of(leads, schema), step)
     merged = merge(leads, fresh, schema.id)
     snapshot = None

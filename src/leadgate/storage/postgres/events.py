@@ -110,13 +110,19 @@ def logged_features(
         return cursor.execute(statement("events", "logged_features"), asked).fetchall()
 
 
-def keep_columns(connection: Connection, leads: Mapping[str, Mapping[str, Any]], known_at: datetime) -> int:
-    """Keep the raw values of leads by column, in place of those that were kept before; gives how many were news."""
+def keep_columns(
+    connection: Connection, leads: Mapping[str, Mapping[str, Any]], known_at: datetime, *, over: bool = True
+) -> int:
+    """Keep the raw values of leads by column; gives how many were news.
+
+    They take the place of those that were kept before, but where ``over`` is False: then only new leads are kept.
+    """
     kept = 0
     ids = sorted(leads)
     with connection.transaction(), connection.cursor() as cursor:
         for start in range(0, len(ids), _AT_ONCE):
             some = ids[start : start + _AT_ONCE]
-            values = {"leads": some, "values": [Jsonb(leads[lead]) for lead in some], "known_at": known_at}
+            found = [Jsonb(leads[lead]) for lead in some]
+            values = {"leads": some, "values": found, "known_at": known_at, "over": over}
             kept += cursor.execute(statement("events", "keep_columns"), values).rowcount
     return kept

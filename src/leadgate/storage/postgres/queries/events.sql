@@ -36,7 +36,7 @@ FROM unnest(%(leads)s::text[], %(values)s::jsonb[]) AS given (lead_id, raw_value
 ORDER BY lead_id
 ON CONFLICT (lead_id) DO UPDATE
 SET raw_values = excluded.raw_values, known_at = excluded.known_at
-WHERE lead_columns.raw_values IS DISTINCT FROM excluded.raw_values
+WHERE %(over)s AND lead_columns.raw_values IS DISTINCT FROM excluded.raw_values
 
 -- logged_features
 SELECT lead_id, scored_at, model_version, features
