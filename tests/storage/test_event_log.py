@@ -13,7 +13,11 @@ from typer.testing import CliRunner
 from leadgate.app.cli.events import app
 from leadgate.errors import BadFileError
 from leadgate.leads.event_files import import_events, read_events
+from leadgate.leads.events import history_from_json
+from leadgate.leads.feature_parsing import parse_features
 from leadgate.leads.files import read_table
+from leadgate.leads.histories import attach_histories
+from leadgate.leads.schema import Feature, FeatureType, LeadSchema
 from leadgate.records import LeadEvent
 from leadgate.scoring.contract import BadRequestError
 from leadgate.scoring.reported import decode_events
@@ -66,6 +70,21 @@ def test_a_look_up_gives_back_what_was_sent(database: str) -> None:
     )
     assert (found["nobody"].columns, found["nobody"].events) == (None, ())
     assert (bare["L-1"].columns, len(bare["L-1"].events)) == (None, 3)
+
+
+def test_a_history_has_the_events_though_features_take_the_time_alone(database: str) -> None:
+    """Else a feature that is written tomorrow would learn from leads that did nothing, and nobody would be told."""
+    columns = (Feature(name="size", type=FeatureType.NUMERIC),)
+    schema = LeadSchema(id="id", timestamp="created", target="won", features=columns)
+    code = "from datetime import datetime\ndef hour(at: datetime) -> int:\n    return at.hour\n"
+    schema = schema.model_copy(update={"code": parse_features(code, schema)})
+    leads = pl.DataFrame(
+        {"id": ["L-1"], "created": [NOW]}, schema={"id": pl.String, "created": pl.Datetime("us", "UTC")}
+    )
+    with psycopg.connect(database) as connection:
+        record_events(connection, [event()], NOW)
+        (history,) = attach_histories(connection, leads, schema)["leadgate_history"]
+    assert [e.at for e in history_from_json(history)[1]] == [NOW - DAY]
 
 
 @pytest.mark.parametrize(

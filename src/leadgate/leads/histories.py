@@ -24,6 +24,7 @@ _AT_ONCE = 5_000
 """Leads that are held with their events."""
 
 Step = Callable[[str], None]
+_Known = dict[str, KnownLead]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,12 +65,10 @@ def attach_histories(
     return pl.concat(parts)
 
 
-def _known(
-    connection: Connection, leads: pl.DataFrame, schema: LeadSchema
-) -> Iterator[tuple[pl.DataFrame, dict[str, KnownLead]]]:
-    asks = schema.code is not None and schema.code.takes_events
+def _known(connection: Connection, leads: pl.DataFrame, schema: LeadSchema) -> Iterator[tuple[pl.DataFrame, _Known]]:
+    """The events also where today's features.py takes the time alone: that of another version, or of tomorrow, may."""
     for part in leads.iter_slices(_AT_ONCE):
-        yield part, look_up(connection, part[schema.id].to_list(), events=True) if asks else {}
+        yield part, look_up(connection, part[schema.id].to_list(), events=True)
 
 
 def times_that_stay(existing: pl.DataFrame, incoming: pl.DataFrame, schema: LeadSchema) -> dict[str, datetime]:
