@@ -16,11 +16,14 @@ import psutil
 import psycopg
 import pytest
 
+import leadgate
 from labour import patiently, project
+from leadgate.app import forking as forks
 from leadgate.errors import DatabaseDownError
 from leadgate.scoring.commands import run_forked
 from leadgate.scoring.contract import BadRequestError, UnseenEndError
 from leadgate.scoring.desk import Desk
+from leadgate.scoring.forking import Asked
 
 SHIFT = timedelta(days=-30)
 FORKS = """
@@ -232,3 +235,23 @@ def test_forks_draw_other_numbers(socket_path: Path) -> None:
         said = [answer(socket_path, source) for _ in range(3)]
     columns = zip(*(words.split() for words in said if words), strict=True)
     assert [len(set(column)) for column in columns] == [3, 3, 3, 3]
+
+
+def test_after_an_upgrade_a_command_is_all_of_the_new_leadgate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is in memory is the old one, and what it imports later would be of the new one."""
+    package, called = tmp_path / "__init__.py", []
+
+    def become(_: str, command: list[str]) -> None:
+        called.append((command[1:], os.environ["LEADGATE_AUTHOR"]))
+        sys.exit(0)
+
+    monkeypatch.setenv("LEADGATE_AUTHOR", "whoever runs the service")
+    monkeypatch.setattr(leadgate, "__file__", str(package))
+    monkeypatch.setattr(os, "execv", become)
+    package.touch()
+    in_memory = forks._installed()
+    (tmp_path / "new").touch()
+    (tmp_path / "new").rename(package)
+    with pytest.raises(SystemExit):
+        forks._become(Asked(arguments=("rollout", "status"), by="ana"), in_memory)
+    assert called == [(["-m", "leadgate", "rollout", "status"], "ana")]

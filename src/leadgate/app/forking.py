@@ -46,17 +46,29 @@ def fork_for_desks(plan: ChildPlan) -> None:
     # Before NumPy is imported: its threads would have to be stopped for each fork, and commands add up little.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")  # as every command does before it imports MLflow
+    in_memory = _installed()
     with bind_privately(plan.desk) as listener:
         tell_ready(plan.ready)
         asked = fork_for_callers(listener, SLOW)
     if asked is not None:
-        _become(asked)
+        _become(asked, in_memory)
 
 
-def _become(asked: Asked) -> None:
-    """Be a command, to its exit."""
+def _installed() -> tuple[int, int] | None:
+    """What tells the Leadgate that is installed from another one; None while there is none."""
+    try:
+        found = Path(leadgate.__file__).stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _become(asked: Asked, in_memory: tuple[int, int] | None) -> None:
+    """Be a command, to its exit: in this memory, unless it holds another Leadgate than the one that is installed."""
     if asked.by:
         os.environ["LEADGATE_AUTHOR"] = asked.by
+    if _installed() != in_memory:  # what is not imported yet would be of the new one: half a command of each
+        os.execv(sys.executable, [sys.executable, "-m", "leadgate", *asked.arguments])  # noqa: S606  # no shell
     sys.argv = [str(Path(leadgate.__file__).with_name("__main__.py")), *asked.arguments]
     try:
         from leadgate.app.cli import main  # noqa: PLC0415  # see above
