@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -15,11 +16,11 @@ from leadgate.app.trying import try_training
 from leadgate.app.wire import Home
 from leadgate.errors import RefusedError
 from leadgate.leads.baselines import baseline_from_bytes
-from leadgate.leads.events import events_in_history, time_of_history
-from leadgate.leads.frames import HISTORY
+from leadgate.leads.events import Events, events_in_history, history_to_json, time_of_history
+from leadgate.leads.frames import HISTORY, empty_leads, merge
 from leadgate.leads.project import OutcomeRules
 from leadgate.leads.schema import LeadSchema
-from leadgate.leads.snapshots import read_snapshot
+from leadgate.leads.snapshots import commit_snapshot, read_snapshot
 from leadgate.models import training
 from leadgate.models.card import card_from_json, card_to_json
 from leadgate.models.dataset import rows_of
@@ -129,6 +130,17 @@ def test_training_refuses_leads_without_histories(project: Featured) -> None:
         rows_of(some, project.schema)
     with pytest.raises(RefusedError, match=r"1,000 of 1,000 leads have no history"):
         rows_of(project.leads.drop(HISTORY), project.schema)
+
+
+def test_training_refuses_events_of_which_none_are_there(project: Featured, tmp_path: Path) -> None:
+    """Imported after the leads and not attached, say: a count of them is 0 for all, and a score's would not be."""
+    schema, uri = project.schema, str(tmp_path / "leads")
+    none = [history_to_json(time_of_history(text), Events()) for text in project.leads[HISTORY]]
+    leads = project.leads.with_columns(pl.Series(HISTORY, none))
+    facts = {"file": "", "import_id": "", "quarantined": "0"}
+    commit_snapshot(uri, merge(empty_leads(schema), leads, schema.id), schema, facts)
+    with pytest.raises(RefusedError, match=r"none of the \d+ leads to train on has one.*leadgate events attach"):
+        learn(uri, project_of(project.scored.card), snapshot_version=None)
 
 
 def test_training_refuses_a_function_that_fails(project: Featured) -> None:

@@ -11,7 +11,15 @@ from typing import Any
 import polars as pl
 
 from leadgate.errors import RefusedError
-from leadgate.leads.events import Events, Happening, events_before, history_from_json, history_to_json, time_of_history
+from leadgate.leads.events import (
+    Events,
+    Happening,
+    events_before,
+    events_in_history,
+    history_from_json,
+    history_to_json,
+    time_of_history,
+)
 from leadgate.leads.feature_code import FILE, FeatureCode, maker_of
 from leadgate.leads.frames import HISTORY, TYPES, columns_of
 from leadgate.leads.schema import FeatureValue, LeadSchema
@@ -54,6 +62,21 @@ def without_history(leads: pl.DataFrame, schema: LeadSchema) -> int:
     if schema.code is None or not schema.code.takes_history:
         return 0
     return int(leads[HISTORY].null_count()) if HISTORY in leads.columns else leads.height
+
+
+def require_events(leads: pl.DataFrame, schema: LeadSchema) -> None:
+    """Raise RefusedError where features.py takes events and not one of these leads has any before its time.
+
+    All of them have a history. As a rule it was cut before the events were taken in, and a model of it would know leads
+    that do nothing, and be asked for leads that do.
+    """
+    code = schema.code
+    if code is not None and code.takes_events and not any(events_in_history(text) for text in leads[HISTORY]):
+        raise RefusedError(
+            f"{FILE} takes events, and none of the {leads.height:,} leads to train on has one before its time. Take "
+            "them in with `leadgate events import`, then lay them beside the leads with `leadgate events attach`; only "
+            f"events before lead.timestamp ({schema.timestamp}) count."
+        )
 
 
 def with_made(leads: pl.DataFrame, schema: LeadSchema, *, as_served: bool = False) -> pl.DataFrame:

@@ -16,7 +16,7 @@ from leadgate.compiled.compiler import CannotCompileError, compile_pipeline
 from leadgate.compiled.program import Program, digest
 from leadgate.compiled.proof import Proof, edge_rows, prove
 from leadgate.leads.baselines import Baseline, baseline_to_bytes
-from leadgate.leads.made import without_history
+from leadgate.leads.made import require_events, without_history
 from leadgate.leads.project import Project
 from leadgate.leads.schema import FeatureValue, LeadSchema
 from leadgate.leads.snapshots import Snapshot, read_snapshot
@@ -208,6 +208,7 @@ def learn(
     if project.lead.code:
         step("making features")
     learnt, held = dataset_of(training, project.lead), dataset_of(holdout, project.lead)
+    require_events(training, project.lead)
     require_values(learnt, project.lead)
     step(f"fitting {project.model.kind} on {len(learnt):,} leads")
     fitted = fit(project, learnt, held)
