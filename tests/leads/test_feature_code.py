@@ -42,8 +42,11 @@ def test_every_public_function_is_a_feature_with_the_type_that_it_gives() -> Non
     """Helpers, constants and classes are none; int counts as a number; the order of functions means nothing."""
     code = code_of(
         "from dataclasses import dataclass\n"
+        "from functools import lru_cache\n"
         "from typing import Optional\n"
         "_MANY = 3\n"
+        "@lru_cache(100)\n"
+        "def _twice(value: float) -> float:\n    return 2 * value\n"
         "@dataclass\nclass Point:\n    x: float = 0\n"
         "def _half(value: float) -> float:\n    return value / 2\n"
         "def often(visits: Optional[float]) -> bool | None:\n    return None if visits is None else visits > _MANY\n"
@@ -99,6 +102,11 @@ def test_a_column_may_be_called_as_a_function_of_python_is() -> None:
             "line 3: this changes '_SEEN'",
         ),
         ("_N = {}\ndef f(visits: float | None) -> float:\n    _N[visits] = 1\n    return 1\n", "this changes '_N'"),
+        ("from functools import cache\n@cache\ndef _f(x: str) -> str:\n    return x\n" + GOOD, "line 1: this keeps"),
+        (
+            "import functools\n@functools.lru_cache(maxsize=None)\ndef _f(x: str) -> str:\n    return x\n" + GOOD,
+            "write @lru_cache(1000)",
+        ),
         ("_n = 0\ndef f(visits: float | None) -> float:\n    global _n\n    return _n\n", "changes no global name"),
         ("_X = 1 / 0\n" + GOOD, "line 1 raised ZeroDivisionError"),
         ("def f(visit: float | None) -> float:\n    return 1.0\n", "did you mean 'visits'?"),

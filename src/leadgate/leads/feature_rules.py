@@ -141,6 +141,8 @@ def _require_no_memory(module: ast.Module, file: str) -> None:
         changed = _changed_by(node)
         if isinstance(changed, ast.Name) and changed.id in constants:
             refuse(node, file, f"this changes {changed.id!r} for the leads to come: a value must not depend on others")
+        if _keeps_all(node):
+            refuse(node, file, "this keeps what it made of every lead, until a worker is full; write @lru_cache(1000)")
 
 
 def _constants(module: ast.Module) -> set[str]:
@@ -161,6 +163,20 @@ def _changed_by(node: ast.AST) -> ast.AST | None:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _CHANGING:
         return node.func.value
     return None
+
+
+def _keeps_all(node: ast.AST) -> bool:
+    """Whether a node is the cache of ``functools`` that never forgets."""
+    match node:
+        case ast.ImportFrom(module="functools"):
+            return any(alias.name == "cache" for alias in node.names)
+        case ast.Attribute(value=ast.Name(id="functools"), attr="cache"):
+            return True
+        case ast.Call(func=ast.Name(id="lru_cache") | ast.Attribute(attr="lru_cache")):
+            given = [*node.args, *(keyword.value for keyword in node.keywords if keyword.arg == "maxsize")]
+            return isinstance(given[0], ast.Constant) and given[0].value is None if given else False
+        case _:
+            return False
 
 
 def refuse(node: ast.AST, file: str, sentence: str) -> NoReturn:
