@@ -63,7 +63,7 @@ def test_who_called_is_who_connected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
     plan: Any = SimpleNamespace(pages=None, traces=False)
     service: Any = SimpleNamespace(log=SimpleNamespace(alive=None))
-    made: Any = _Server(service, Any, SimpleNamespace(project="p"), plan, "")  # type: ignore[arg-type]
+    made: Any = _Server(service, Any, SimpleNamespace(project="p", desk=None), plan, "")  # type: ignore[arg-type]
     config = made._uvicorn.config
     config.load()
     headers = [(b"x-forwarded-for", b"10.0.0.5"), (b"x-forwarded-proto", b"https")]
