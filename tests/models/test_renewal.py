@@ -96,6 +96,14 @@ def test_old_leads_do_not_bind_where_the_world_has_turned(gain: float, before: f
     assert has_turned(gates) == (fate == "challenger")
 
 
+@pytest.mark.parametrize(("gain", "told"), ((3.0, True), (0.1, False)))
+def test_a_model_that_old_leads_alone_speak_against_says_so(gain: float, told: bool) -> None:
+    """Each week's training would be stopped, and nobody would know that it is the leads of before the turn."""
+    found = judge(GATES, holdout_auc=0.8, leads=600, recent=compared(gain), champion_auc=0.95, locked=locked())
+    stopped = next(gate for gate in found if gate.name == "hold-out AUC, alert")
+    assert (stopped.passed, "lower retraining.gates.alert_auc" in stopped.sentence) == (False, told)
+
+
 def test_six_steps_of_a_little_worse_do_not_add_up() -> None:
     """95 % of the last one would let 0.88 fall to 0.65; the best champion so far does not move down."""
     auc, passed = 0.88, []

@@ -93,11 +93,11 @@ def judge(
     """Every gate that is switched on; ``leads`` is the size of the hold-out, ``champion_auc`` of the champion's own."""
     found = [
         _locked_labels(locked, gates.relabelled),
-        _holdout("alert", holdout_auc, leads, gates.alert_auc, "stopped"),
+        _holdout("alert", holdout_auc, leads, gates.alert_auc, "stopped", recent),
         _champion(recent, gates.champion_margin),
         _best(locked, gates.locked_margin, _turned(recent, champion_auc)),
         _recent_outcomes(recent, champion_auc, gates.unexplained_loss),
-        _holdout("challenger", holdout_auc, leads, gates.challenger_auc, "registered"),
+        _holdout("challenger", holdout_auc, leads, gates.challenger_auc, "registered", recent),
     ]
     return tuple(gate for gate in found if gate is not None)
 
@@ -233,7 +233,10 @@ def _locked_labels(locked: Locked | None, limit: float | None) -> Gate | None:
     )
 
 
-def _holdout(what: str, value: float, leads: int, limit: float | None, fails_to: Fate) -> Gate | None:
+def _holdout(  # noqa: PLR0917  # private
+    what: str, value: float, leads: int, limit: float | None, fails_to: Fate, recent: Comparison | None = None
+) -> Gate | None:
+    """On held-out leads of all times: after the world has turned, the plan's thresholds are for a person to move."""
     if limit is None:
         return None
     return Gate(
@@ -242,7 +245,19 @@ def _holdout(what: str, value: float, leads: int, limit: float | None, fails_to:
         fails_to=fails_to,
         value=value,
         threshold=limit,
-        sentence=f"AUC {value:.3f} on {leads:,} held-out leads; at least {limit:g} is asked",
+        sentence=f"AUC {value:.3f} on {leads:,} held-out leads; at least {limit:g} is asked"
+        + _recently(what, value, limit, recent),
+    )
+
+
+def _recently(what: str, value: float, limit: float, recent: Comparison | None) -> str:
+    """What to do where old leads alone speak against a version; empty where they do not."""
+    now = None if recent is None else recent.challenger.auc
+    if recent is None or now is None or not value < limit <= now:
+        return ""
+    return (
+        f"; on the {recent.challenger.leads:,} recent ones it has {now:.3f}: where the others are of a world that has "
+        f"turned, lower retraining.gates.{what}_auc"
     )
 
 
