@@ -8,7 +8,7 @@ import pytest
 from leadgate.errors import BadConfigError
 from leadgate.leads.project import ModelKind, ModelRules
 from leadgate.leads.schema import Feature, FeatureType, LeadSchema
-from leadgate.models.pipeline import build_pipeline, frame_of, predict
+from leadgate.models.pipeline import accepted, build_pipeline, frame_of, predict
 
 KINDS: tuple[ModelKind, ...] = ("logistic_regression", "hist_gradient_boosting", "lightgbm")
 SCHEMA = LeadSchema(
@@ -124,6 +124,22 @@ def test_an_unknown_hyperparameter_names_the_nearest(kind: ModelKind, given: dic
         build_pipeline(SCHEMA, ModelRules(kind=kind, hyperparameters=given))
     assert "model.hyperparameters" in str(caught.value)
     assert "leadgate.yaml" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    (
+        ("logistic_regression", {"C": -1.0}),
+        ("hist_gradient_boosting", {"max_iter": "ten"}),
+        ("lightgbm", {"num_leaves": 1}),
+    ),
+)
+def test_a_value_that_the_estimator_does_not_take_is_told_in_its_words(kind: ModelKind, given: dict[str, Any]) -> None:
+    """With its place in leadgate.yaml, not as a traceback of a library."""
+    rules, (rows, converted) = ModelRules(kind=kind, hyperparameters=given), leads()
+    said = rf"model\.hyperparameters: {kind} says: .*{next(iter(given))}"
+    with pytest.raises(BadConfigError, match=said), accepted(rules):
+        build_pipeline(SCHEMA, rules).fit(frame_of(SCHEMA, rows), converted)
 
 
 def test_hyperparameters_go_over_the_defaults() -> None:

@@ -1,7 +1,8 @@
 """The scikit-learn pipeline of each kind of model (quiet)."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -110,6 +111,19 @@ def require_known(rules: ModelRules, names: Iterable[str], key: str) -> None:
             )  # `c` is meant for scikit-learn's `C`
             hint = f"did you mean {known[near[0]]!r}?" if near else f"known: {', '.join(known.values())}."
             raise BadConfigError(f"leadgate.yaml: {key}: {rules.kind} has no {name!r}; {hint}")
+
+
+@contextmanager
+def accepted(rules: ModelRules) -> Iterator[None]:
+    """Fit a pipeline within. Raises BadConfigError for a value of a hyperparameter that the estimator does not take."""
+    from lightgbm.basic import LightGBMError  # noqa: PLC0415
+    from sklearn.utils._param_validation import InvalidParameterError  # noqa: PLC0415
+
+    try:
+        yield
+    except (LightGBMError, InvalidParameterError) as error:
+        why = str(error).strip().splitlines()[0]
+        raise BadConfigError(f"leadgate.yaml: model.hyperparameters: {rules.kind} says: {why}") from error
 
 
 def _estimator(rules: ModelRules) -> Any:

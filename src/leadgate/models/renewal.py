@@ -17,7 +17,7 @@ from leadgate.leads.split import time_holdout
 from leadgate.models.card import Card
 from leadgate.models.dataset import FEWEST_OF_A_CLASS, created_since, dataset_of
 from leadgate.models.evaluation import Comparison
-from leadgate.models.pipeline import build_pipeline, frame_of, predict
+from leadgate.models.pipeline import accepted, build_pipeline, frame_of, predict
 from leadgate.models.reproduction import differences
 from leadgate.stats.auc import auc
 from leadgate.stats.proportions import Z95
@@ -352,7 +352,7 @@ def _scores_on(recent: pl.DataFrame, before: pl.DataFrame, schema: LeadSchema, m
 
     learnt, later = dataset_of(before, schema), dataset_of(recent, schema)
     pipeline = build_pipeline(schema, model)
-    with threadpool_limits(limits=1):
+    with threadpool_limits(limits=1), accepted(model):
         pipeline.fit(frame_of(schema, learnt.rows), learnt.converted)
     return predict(pipeline, frame_of(schema, later.rows))
 

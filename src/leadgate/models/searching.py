@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from leadgate.errors import RefusedError
+from leadgate.errors import BadConfigError, RefusedError
 from leadgate.leads.project import ModelRules, SearchRules
 from leadgate.leads.schema import LeadSchema
 from leadgate.leads.split import time_holdout
 from leadgate.models.dataset import FEWEST_OF_A_CLASS, Dataset, dataset_of
-from leadgate.models.pipeline import build_pipeline, frame_of, predict, require_known
+from leadgate.models.pipeline import accepted, build_pipeline, frame_of, predict, require_known
 
 if TYPE_CHECKING:
     import optuna
@@ -109,11 +109,9 @@ def _parts(training: pl.DataFrame, schema: LeadSchema, seed: int) -> tuple[Datas
 
 def _tried(before: Dataset, later: Dataset, schema: LeadSchema, model: ModelRules, setting: Settings) -> float | None:
     """The loss of a setting; None where the estimator does not take it, or comes to no probability with it."""
-    from lightgbm.basic import LightGBMError  # noqa: PLC0415
-
     try:
         return _loss(before, later, schema, model.model_copy(update={"hyperparameters": setting}))
-    except (ValueError, ArithmeticError, TypeError, LightGBMError):  # their own words for a bad value
+    except (BadConfigError, ValueError, ArithmeticError, TypeError):  # their own words for a bad value
         return None
 
 
@@ -123,7 +121,7 @@ def _loss(before: Dataset, later: Dataset, schema: LeadSchema, model: ModelRules
 
     pipeline = build_pipeline(schema, model)
     # Sums of several threads differ in the last bits, and the search would not be repeatable.
-    with threadpool_limits(limits=1), warnings.catch_warnings():
+    with threadpool_limits(limits=1), accepted(model), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of settings that do not converge: their loss says it
         pipeline.fit(frame_of(schema, before.rows), before.converted)
         scores = predict(pipeline, frame_of(schema, later.rows))

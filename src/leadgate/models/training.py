@@ -33,7 +33,7 @@ from leadgate.models.dataset import (
 )
 from leadgate.models.evaluation import Comparison, compare, evaluate
 from leadgate.models.importance import permutation_importance
-from leadgate.models.pipeline import build_pipeline, frame_of, predict
+from leadgate.models.pipeline import accepted, build_pipeline, frame_of, predict
 from leadgate.models.pipeline_digest import pipeline_digest
 from leadgate.models.plots import calibration_plot, roc_plot, score_plot
 from leadgate.models.profiling import baseline_of
@@ -243,7 +243,7 @@ def fit(project: Project, learnt: Dataset, held: Dataset) -> Fitted:
 
     pipeline = build_pipeline(project.lead, project.model)
     # Sums that several threads share depend on who finishes first; one thread makes them repeatable to the bit.
-    with threadpool_limits(limits=1):
+    with threadpool_limits(limits=1), accepted(project.model):
         pipeline.fit(frame_of(project.lead, learnt.rows), learnt.converted)
     try:
         program = with_background(compile_pipeline(pipeline, project.lead), project.lead, learnt.rows)
