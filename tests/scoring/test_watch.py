@@ -359,6 +359,23 @@ def test_a_statement_of_a_request_ends_after_its_time(database: str, monkeypatch
         found.close()
 
 
+def test_a_look_up_that_takes_long_holds_up_no_other(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asked has gone by then; and what else is asked of the database goes on meanwhile."""
+    monkeypatch.setattr(serving_log, "_LOOK_UP_S", 0.3)
+    found = ServingLog(database)
+    found.open()
+    try:
+        with psycopg.connect(database) as locking:
+            locking.execute("LOCK TABLE leadgate.lead_events IN ACCESS EXCLUSIVE MODE")
+            for _ in range(serving_log.LOOK_UPS + 1):
+                with pytest.raises(LeadgateError, match="does not answer"):
+                    found.look_up(["L-1"], columns=False, events=True)
+            assert found.alive()
+        assert set(found.look_up(["L-1"], columns=False, events=True)) == {"L-1"}
+    finally:
+        found.close()
+
+
 def test_versions_stay_loaded_for_the_way_back(machine: Machine, champion: Scored) -> None:
     """The files of a version that was loaded once are not needed any more."""
     versions = machine.versions()

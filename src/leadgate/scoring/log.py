@@ -28,7 +28,9 @@ from leadgate.storage.postgres.predictions import LatestScore, latest_score
 _STATEMENT_S = 30.0
 """The longest that a statement may take, waiting for locks included."""
 _LOOK_UP_S = 2.0
-"""The same where a score waits for it."""
+"""The same where a score waits for it: who asked is told by then, and the connection is for the next one."""
+LOOK_UPS = 3
+"""Look-ups at once, each with a connection that is opened when it is first needed."""
 _WAIT_S = 5.0
 """How long a request waits for a connection before it is told that the database does not answer."""
 
@@ -41,14 +43,19 @@ class ServingLog:
         self._pool = ConnectionPool(
             patient(url), min_size=1, max_size=4, timeout=_WAIT_S, configure=_configure, open=False
         )
+        self._look_ups = ConnectionPool(
+            patient(url), min_size=0, max_size=LOOK_UPS, timeout=_LOOK_UP_S, configure=_configure_look_ups, open=False
+        )
 
     def open(self) -> None:
         """Connect in the background, and go on trying: a worker may start while the database is away."""
         self._pool.open()
+        self._look_ups.open()
 
     def close(self) -> None:
         """Give the connections back."""
         self._pool.close()
+        self._look_ups.close()
 
     def find_answer(self, caller: str, key: str, since: datetime) -> KnownAnswer | None:
         """What was answered to a caller under a key, since a time."""
@@ -109,7 +116,7 @@ class ServingLog:
     def look_up(self, leads: Sequence[str], *, columns: bool, events: bool) -> dict[str, KnownLead]:
         """What is known of leads now."""
         try:
-            with self._pool.connection(timeout=_LOOK_UP_S) as connection:
+            with self._look_ups.connection() as connection:
                 return look_up(connection, leads, columns=columns, events=events)
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise self._down(error) from error
@@ -146,3 +153,8 @@ class ServingLog:
 def _configure(connection: Connection) -> None:
     count_in_utc(connection)
     limit_statements(connection, _STATEMENT_S)
+
+
+def _configure_look_ups(connection: Connection) -> None:
+    count_in_utc(connection)
+    limit_statements(connection, _LOOK_UP_S)

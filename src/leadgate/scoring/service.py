@@ -19,7 +19,7 @@ from leadgate.records import ApiKey, Prediction
 from leadgate.scoring.answering import Arm, Live, Request, record
 from leadgate.scoring.contract import BadRequestError, LeadIn
 from leadgate.scoring.keys import Keyring, Scope
-from leadgate.scoring.log import ServingLog
+from leadgate.scoring.log import LOOK_UPS, ServingLog
 from leadgate.scoring.making import NO_EVENTS, Making
 from leadgate.scoring.metrics import Metrics
 from leadgate.scoring.plan import Limits
@@ -32,8 +32,6 @@ _SLICE = 100
 _SHADOW_WAIT_S = 0.05
 """A shadow that the library scores may keep an answer this long."""
 
-_LOOKUPS = 3
-"""Look-ups at once: one connection of the pool stays for whatever else is asked."""
 _TELL_AGAIN_S = 60.0
 
 log = logging.getLogger("leadgate.scoring")
@@ -108,7 +106,7 @@ class Service:
         self.library = LibraryQueue(self.limits.library_queue)
         self.shadows = LibraryQueue(self.limits.library_queue)
         self.explaining = LibraryQueue(self.limits.library_queue)
-        self.lookups = LibraryQueue(self.limits.library_queue, _LOOKUPS)
+        self.lookups = LibraryQueue(self.limits.library_queue, LOOK_UPS)
         self.take_up(self.live)
 
     def take_up(self, live: Live) -> None:
