@@ -6,7 +6,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from leadgate.app.serving import _require_key
+from leadgate.app.serving import _require_key, _socket
 from leadgate.app.settings import Settings
 from leadgate.app.wire import Home
 from leadgate.errors import RefusedError
@@ -44,3 +44,16 @@ def test_keys_that_nobody_can_use_are_none(database: str, tmp_path: Path) -> Non
             _require_key(home)
         add_key(connection, key("new", NOW + timedelta(seconds=1)))
         _require_key(home)
+
+
+def test_two_containers_on_one_folder_have_sockets_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is process 1 of its container; whoever ended first would have taken the other's dashboard with it."""
+    home = Home(tmp_path, Settings())
+    monkeypatch.setattr("leadgate.app.serving._LONGEST_SOCKET", 1_000)  # else a folder of its own, however it is named
+    monkeypatch.setattr("socket.gethostname", lambda: "a")
+    with _socket(home, "desk") as first:
+        monkeypatch.setattr("socket.gethostname", lambda: "b")
+        with _socket(home, "desk") as second:
+            assert first != second

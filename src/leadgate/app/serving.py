@@ -118,7 +118,8 @@ def _socket(home: Home, name: str) -> Iterator[str]:
 
     A socket's path may have about a hundred characters, and a project's may be longer.
     """
-    beside = home.run.resolve() / f"{name}.{os.getpid()}.sock"
+    # Containers on one volume have the same process ids: one would take the other's callers, and then its socket away.
+    beside = home.run.resolve() / f"{name}.{socket.gethostname()}.{os.getpid()}.sock"
     with TemporaryDirectory(prefix="leadgate-") as own:  # mode 700
         path = beside if len(os.fsencode(beside)) <= _LONGEST_SOCKET else Path(own) / f"{name}.sock"
         try:
