@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 
+from leadgate.leads.frames import filled
 from leadgate.leads.project import OutcomeRules
 from leadgate.leads.schema import Feature, FeatureType, LeadSchema
 from leadgate.outcomes.harvesting import Harvest, harvest, known_until
@@ -125,6 +126,26 @@ def test_what_the_model_saw_is_what_is_learnt() -> None:
     found = harvest(leads, told(("a", True, 5), ("b", False, 5)), SCHEMA, UNKNOWN, BEGAN + 45 * DAY).leads
     assert found.columns == ["lead", "created", "won", "size", "source", "demo"]
     assert found.sort("lead").rows() == [("a", BEGAN, True, 3.0, "web", True), ("b", BEGAN, False, None, None, None)]
+
+
+def test_a_column_that_scores_did_not_take_keeps_what_was_imported() -> None:
+    """A new feature would else be missing for every lead that was scored before, and be asked for with values."""
+    leads = scored(("a", 0, {"size": 3}), ("b", 0, {"size": 4, "source": None}), ("new", 0, {"size": 5}))
+    outcomes = told(("a", True, 5), ("b", False, 5), ("new", False, 5))
+    found = harvest(leads, outcomes, SCHEMA, UNKNOWN, BEGAN + 45 * DAY)
+    assert found.unlogged == {"source": {"a", "new"}, "demo": {"a", "b", "new"}}
+    imported = pl.DataFrame(
+        [("a", 1.0, "web", True), ("b", 1.0, "fair", False)],
+        schema={"lead": pl.String, "size": pl.Float64, "source": pl.String, "demo": pl.Boolean},
+        orient="row",
+    )
+    laid = filled(found.leads, imported, found.unlogged, "lead")
+    assert laid.columns == found.leads.columns
+    assert laid.select("lead", "size", "source", "demo").sort("lead").rows() == [
+        ("a", 3.0, "web", True),
+        ("b", 4.0, None, False),
+        ("new", 5.0, None, None),
+    ]
 
 
 def test_nothing_is_known_after_the_last_delivery() -> None:

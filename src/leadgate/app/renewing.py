@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import uuid_utils.compat as uuids
 
 from leadgate.app.wire import Home
 from leadgate.errors import LeadgateError, NotFoundError, RefusedError
-from leadgate.leads.frames import HISTORY, Merged, Table, as_snapshot, columns_of, empty_leads, merge
+from leadgate.leads.frames import HISTORY, Merged, Table, as_snapshot, columns_of, empty_leads, filled, merge
 from leadgate.leads.histories import attach_histories
 from leadgate.leads.importing import describe_fault
 from leadgate.leads.snapshots import Snapshot, commit_snapshot, read_snapshot, snapshot_with, snapshots
@@ -52,13 +52,16 @@ class Judged:
 
 
 def collect(home: Home, connection: Connection, at: datetime) -> Harvest:
-    """The labelled leads that were known at a time."""
-    rules = home.project.outcomes
+    """The labelled leads that were known at a time; what their scores did not take is as the last snapshot has it."""
+    rules, schema, uri = home.project.outcomes, home.project.lead, home.snapshots_uri
     known, outages = known_at(home, connection, at)
     window = timedelta(days=rules.window_days)
     until = known - window if known > datetime.min.replace(tzinfo=known.tzinfo) + window else known
     scored = first_scores(connection, home.project.name, until=until)
-    return harvest(scored, last_outcomes(connection, until=at), home.project.lead, rules, known, outages=outages)
+    found = harvest(scored, last_outcomes(connection, until=at), schema, rules, known, outages=outages)
+    if not found.unlogged or not snapshots(uri):
+        return found
+    return replace(found, leads=filled(found.leads, read_snapshot(uri, schema)[1], found.unlogged, schema.id))
 
 
 def known_at(home: Home, connection: Connection, at: datetime) -> tuple[datetime, list[tuple[datetime, datetime]]]:

@@ -174,7 +174,7 @@ def _take_in(home: Home, run: Retraining, done: Mapping[str, DoneStep], pause: P
     name = f"retraining {run.retraining_id}"
     with home.connection() as connection:
         found = renewing.collect(home, connection, run.started_at)
-    counts = {k: v for k, v in vars(found).items() if k not in ("leads", "unheard")}
+    counts = {k: v for k, v in vars(found).items() if k not in ("leads", "unheard", "unlogged")}
     counts |= {"labelled": found.leads.height, "lost_in_silence": len(found.unheard)}
     if "collected" not in done:
         _mark(home, run, "collected", counts)

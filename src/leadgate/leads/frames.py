@@ -1,5 +1,6 @@
 """Leads as frames: the columns of a snapshot, and an import laid over the leads that are there (quiet)."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -78,6 +79,26 @@ def merge(existing: pl.DataFrame, incoming: pl.DataFrame, id_column: str) -> Mer
         changed=changed.height,
         unchanged=both.height - changed.height,
     )
+
+
+def filled(
+    leads: pl.DataFrame, existing: pl.DataFrame, unlogged: Mapping[str, Collection[str]], id_column: str
+) -> pl.DataFrame:
+    """Leads with what ``existing`` knows of them in place of what their scores did not take.
+
+    ``unlogged``: by column, the ids of the leads whose value ``leads`` cannot know.
+    """
+    there = [name for name in unlogged if name in existing.columns and name in leads.columns]
+    before = existing.select(id_column, *(pl.col(name).alias(f"{name}\0before") for name in there))
+    both = leads.join(before, on=id_column, how="left", maintain_order="left")
+    known = [
+        pl.when(pl.col(id_column).is_in(list(unlogged[name])))
+        .then(pl.col(f"{name}\0before"))
+        .otherwise(pl.col(name))
+        .alias(name)
+        for name in there
+    ]
+    return both.with_columns(known).select(leads.columns)
 
 
 def as_snapshot(existing: pl.DataFrame, seen: pl.DataFrame, schema: LeadSchema) -> pl.DataFrame:

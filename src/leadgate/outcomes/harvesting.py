@@ -1,6 +1,6 @@
 """Labelled leads of what was scored and what became of it (quiet)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -48,6 +48,8 @@ class Harvest:
     """Their outcome came before the score."""
     unheard: frozenset[str]
     """Of ``leads``, those that count as lost because nothing was heard of them."""
+    unlogged: Mapping[str, frozenset[str]]
+    """By column, those of ``leads`` whose scores did not take it: its value is not known, which is not missing."""
 
 
 def known_until(
@@ -117,13 +119,15 @@ def harvest(
         for begin, end in (*_before_it_told(scored, outcomes), *outages):
             kept = kept.filter((pl.col("scored_at") >= end) | (pl.col("scored_at") + window <= begin))
     told = set(outcomes["lead_id"])
+    values: list[dict[str, Any]] = [msgspec.json.decode(text) for text in kept["features"]]
     return Harvest(
-        leads=_typed(kept, schema),
+        leads=_typed(kept, values, schema),
         scored=matched.scored - matched.immature,
         silent=matched.silent if rules.silence_means == "unknown" else 0,
         withheld=matched.leads.height - kept.height,
         decided_before=matched.decided_before,
         unheard=frozenset(kept["lead_id"]) - told,
+        unlogged=_unlogged(kept["lead_id"], values, schema),
     )
 
 
@@ -136,8 +140,14 @@ def _before_it_told(scored: pl.DataFrame, outcomes: pl.DataFrame) -> list[Span]:
     return [(datetime.min.replace(tzinfo=UTC), first - usual)]
 
 
-def _typed(leads: pl.DataFrame, schema: LeadSchema) -> pl.DataFrame:
-    values: list[dict[str, Any]] = [msgspec.json.decode(text) for text in leads["features"]]
+def _unlogged(ids: Iterable[str], values: Sequence[Mapping[str, Any]], schema: LeadSchema) -> dict[str, frozenset[str]]:
+    """Null in the log is a missing value; a name that is not there was not asked for by the versions of then."""
+    rows = list(zip(ids, values, strict=True))
+    absent = {f.name: frozenset(lead for lead, row in rows if f.name not in row) for f in schema.taken}
+    return {name: leads for name, leads in absent.items() if leads}
+
+
+def _typed(leads: pl.DataFrame, values: Sequence[Mapping[str, Any]], schema: LeadSchema) -> pl.DataFrame:
     time = [leads["scored_at"].alias(schema.timestamp)] if schema.timestamp else []
     return pl.DataFrame(
         [
