@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from leadgate.records import ApiKey
 from leadgate.scoring.keys import Keyring, RefusedCallerError, Scope, token_of
+from leadgate.scoring.watched import scope_of
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 SECRET = "s3cret-" + "x" * 30 + "_end-"
@@ -130,12 +131,18 @@ def test_a_revoked_key_is_refused() -> None:
     assert (error.status, error.key_id) == (401, KEY.key_id)
 
 
-@pytest.mark.parametrize("scope", ("outcomes", "operate", "approve"))
+@pytest.mark.parametrize("scope", ("events", "outcomes", "operate", "approve"))
 def test_a_key_allows_its_scopes_only(scope: Scope) -> None:
     """403, naming what is missing."""
     error = refusal(Keyring([KEY]), scope=scope)
     assert (error.status, error.key_id) == (403, KEY.key_id)
     assert scope in error.detail
+
+
+def test_who_reports_events_cannot_say_who_converted() -> None:
+    """The key of a tracker on a website is easily stolen, and wrong outcomes poison the next model."""
+    asked = [scope_of("POST", path) for path in ("/events", "/outcomes", "/contacts", "/predict")]
+    assert asked == ["events", "outcomes", "outcomes", "score"]
 
 
 def test_a_refused_scope_costs_nothing_of_the_rate() -> None:

@@ -9,8 +9,9 @@ from typing import Literal, NoReturn
 
 from leadgate.records import ApiKey
 
-Scope = Literal["score", "outcomes", "read", "operate", "approve"]
-"""score: leads. outcomes: reports them. read: scores, health and figures. operate: routes. approve: versions."""
+Scope = Literal["score", "events", "outcomes", "read", "operate", "approve"]
+"""score: leads. events: reports what leads do. outcomes: reports what became of them, and contacts. read: scores,
+health and figures. operate: routes. approve: versions."""
 
 _NOBODY = sha256(b"").digest()
 _LONGEST = 200

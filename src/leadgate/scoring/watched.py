@@ -25,7 +25,7 @@ _SCOPES: dict[str, KeyScope] = {
     "/predict": "score",
     "/outcomes": "outcomes",
     "/contacts": "outcomes",
-    "/events": "outcomes",
+    "/events": "events",  # a tracker on a website need not be able to say who converted
 }
 
 

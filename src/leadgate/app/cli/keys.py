@@ -28,7 +28,9 @@ _SECRET = 43
 @app.command()
 def create(
     name: Annotated[str, typer.Option(help="Who gets it, such as crm.")],
-    scope: Annotated[list[str], typer.Option(help="score, outcomes, read, operate or approve; may be repeated.")],
+    scope: Annotated[
+        list[str], typer.Option(help="score, events, outcomes, read, operate or approve; may be repeated.")
+    ],
     project: ProjectDir = HERE,
     rate: Annotated[float | None, typer.Option(help="Requests a second.", show_default="no limit")] = None,
     expires: Annotated[
