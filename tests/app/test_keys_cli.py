@@ -162,7 +162,7 @@ def test_a_name_that_two_keys_have_is_not_enough(keys: Keys) -> None:
 def test_a_key_that_leaked_can_be_revoked_by_itself(keys: Keys) -> None:
     """Who finds a key in a log need not look up its id; and no error repeats it."""
     token = keys.json("create", "--name", "crm", "--scope", "score")["token"]
-    secret = token.split("_", 2)[2]
+    secret = token.split("_", 2)[2].lstrip("-")  # one in 64 begins with it, which alone would be an option
     assert secret not in keys.say("revoke", token)
     assert not keys.admits(token)
     for shown in (f"lg_aaaaaaaaaaaa_{secret}", secret, f"Bearer {token}"):
@@ -174,7 +174,11 @@ def test_a_key_that_leaked_can_be_revoked_by_itself(keys: Keys) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "said"),
     (
-        (("create", "--name", "x", "--scope", "everything"), RefusedError, "score, outcomes, read, operate, approve"),
+        (
+            ("create", "--name", "x", "--scope", "everything"),
+            RefusedError,
+            "score, events, outcomes, read, operate, approve",
+        ),
         (("create", "--name", "x", "--scope", "score", "--rate", "0"), RefusedError, "above 0"),
         (("create", "--name", "x", "--scope", "score", "--rate", "nan"), RefusedError, "above 0"),
         (("create", "--name", "x", "--scope", "score", "--expires", "soon"), RefusedError, "90d"),
