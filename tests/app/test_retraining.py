@@ -266,7 +266,7 @@ def test_a_run_that_fails_after_its_version_is_registered_says_so(
         raise RefusedError("the rollout's rules are wrong")
 
     monkeypatch.setattr(retraining, "_registered", lambda *_: made)
-    assert retraining._register(home, run, SimpleNamespace()) is made  # type: ignore[arg-type]
+    assert retraining._register(home, run, SimpleNamespace(gates=())) is made  # type: ignore[arg-type]
     monkeypatch.setattr(retraining, "_go", fails)
     assert "version 2 is registered and waits for a person" in retraining.carry_on(home, run)
     with home.connection() as connection:

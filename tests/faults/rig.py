@@ -105,7 +105,7 @@ class Service:
 def serving(home: Home, spool: Path, *arguments: str, **env: str) -> Iterator[Service]:
     """Serve a project on a free port; whatever is still alive at the end is killed."""
     command = [sys.executable, "-m", "leadgate", "serve", "--port", "0", *arguments]
-    log = spool.parent / f"serve-{time.monotonic_ns()}.log"  # a pipe that nobody empties would stop the server
+    log = home.folder / f"serve-{time.monotonic_ns()}.log"  # no pipe, which would stop the server; not on its disk
     with log.open("w") as output:
         process = subprocess.Popen(
             command,
