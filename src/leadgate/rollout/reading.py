@@ -140,23 +140,22 @@ def segments_of(project: Project, rules: RolloutRules) -> tuple[str, ...]:
 
 def _leads(connection: Connection, project: Project, history: History, now: datetime) -> Leads:
     rollout, horizon = history.rollout, horizon_days(project, history.rules)
-    outcomes = last_outcomes(connection, until=now)
+    found = first_predictions(
+        connection,
+        model_name=project.name,
+        versions=(rollout.champion, rollout.challenger),
+        since=rollout.started_at - timedelta(days=horizon),
+        until=now,
+        rollout_since=rollout.started_at,
+        rollout_epoch=history.first_epoch,
+        segments=segments_of(project, history.rules),
+    )
     silence = project.outcomes.silence_means == "not_converted"
-
-    def firsts(since: datetime, epoch: int) -> pl.DataFrame:
-        found = first_predictions(
-            connection,
-            model_name=project.name,
-            versions=(rollout.champion, rollout.challenger),
-            since=since,
-            until=now,
-            since_epoch=epoch,
-            segments=segments_of(project, history.rules),
-        )
-        return with_outcomes(found, outcomes, now, horizon, silence_is_loss=silence)
-
-    paired = firsts(rollout.started_at, history.first_epoch)
-    every = firsts(rollout.started_at - timedelta(days=horizon), 0)
+    outcomes = last_outcomes(connection, until=now)
+    known = with_outcomes(found, outcomes, now, horizon, silence_is_loss=silence)
+    paired = known.filter("in_rollout")
+    by_time = known.sort("lead_id", "scored_at", maintain_order=True)  # a slow worker may answer by the route before
+    every = by_time.filter(pl.col("lead_id").is_first_distinct())
     exposed = every.filter(pl.col("route_epoch").is_in(list(history.stage_epochs)))
     answered = leads_of_routes(
         connection, model_name=project.name, since=rollout.started_at, until=now, epochs=history.stage_epochs

@@ -47,14 +47,17 @@ def first_predictions(
     versions: tuple[str, str],
     since: datetime,
     until: datetime,
-    since_epoch: int,
+    rollout_since: datetime,
+    rollout_epoch: int,
     segments: Sequence[str],
 ) -> "pl.DataFrame":
-    """The first prediction of each lead in a span and from a route on; ``versions`` are champion and challenger.
+    """The first prediction of each lead in a span, and its first one of a rollout, where that is another one.
 
-    Columns: lead_id, scored_at (UTC), route_epoch, variant, priority, contacted (by the sales team, after it),
-    champion_score and challenger_score (null where the version did not score it), and one for each of ``segments``, at
-    most ``SEGMENTS`` features: ``segment_column`` names it.
+    ``versions`` are champion and challenger; the rollout is what was scored from ``rollout_since`` and from the route
+    of ``rollout_epoch`` on. Columns: lead_id, in_rollout, scored_at (UTC), route_epoch, variant, priority, contacted
+    (by the sales team, after it), champion_score and challenger_score (null where the version did not score it), and
+    one for each of ``segments``, at most ``SEGMENTS`` features: ``segment_column`` names it. A lead that was scored
+    before the rollout and in it has two rows.
     """
     import polars as pl  # noqa: PLC0415  # serving never needs it
 
@@ -71,11 +74,13 @@ def first_predictions(
             "challenger": versions[1],
             "since": since,
             "until": until,
-            "since_epoch": since_epoch,
+            "rollout_since": rollout_since,
+            "rollout_epoch": rollout_epoch,
             **slots,
         },
         {
             "lead_id": pl.String(),
+            "in_rollout": pl.Boolean(),
             "scored_at": pl.Datetime("us", "UTC"),
             "route_epoch": pl.Int64(),
             "variant": pl.String(),

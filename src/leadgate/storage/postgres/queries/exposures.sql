@@ -1,17 +1,25 @@
 -- first_predictions
--- The first prediction of each lead since a time: first exposure decides its side.
+-- The first prediction of each lead since a time, and its first one of a rollout: first exposure decides its side.
 COPY (
-    SELECT DISTINCT ON (lead_id)
+    WITH touched AS (
+        SELECT lead_id, max(contacted_at) AS last_contact
+        FROM leadgate.lead_contacts
+        WHERE contacted_at >= %(since)s AND recorded_at <= %(until)s
+        GROUP BY lead_id
+    ),
+    log AS (
+        SELECT *, scored_at >= %(rollout_since)s AND route_epoch >= %(rollout_epoch)s AS in_rollout
+        FROM leadgate.prediction_logs
+        WHERE model_name = %(model_name)s AND scored_at >= %(since)s AND scored_at <= %(until)s
+    )
+    SELECT DISTINCT ON (lead_id, in_rollout)
            lead_id,
+           in_rollout,
            (extract(epoch FROM scored_at) * 1000000)::bigint AS scored_at,
            route_epoch,
            variant,
            priority,
-           EXISTS (
-               SELECT FROM leadgate.lead_contacts AS contact
-               WHERE contact.lead_id = log.lead_id AND contact.contacted_at >= log.scored_at
-                     AND contact.recorded_at <= %(until)s
-           ) AS contacted,
+           coalesce(last_contact >= log.scored_at, false) AS contacted,
            CASE WHEN model_version = %(champion)s THEN predicted_score
                 WHEN shadow_version = %(champion)s THEN shadow_score END AS champion_score,
            CASE WHEN model_version = %(challenger)s THEN predicted_score
@@ -20,10 +28,9 @@ COPY (
            features ->> %(segment_2)s AS segment_2,
            features ->> %(segment_3)s AS segment_3,
            features ->> %(segment_4)s AS segment_4
-    FROM leadgate.prediction_logs AS log
-    WHERE model_name = %(model_name)s AND scored_at >= %(since)s AND scored_at <= %(until)s
-          AND route_epoch >= %(since_epoch)s
-    ORDER BY lead_id, scored_at, prediction_id
+    FROM log
+    LEFT JOIN touched USING (lead_id)
+    ORDER BY lead_id, in_rollout, log.scored_at, prediction_id
 ) TO STDOUT (FORMAT csv, HEADER)
 
 -- leads_of_routes
