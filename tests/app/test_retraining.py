@@ -30,7 +30,7 @@ from leadgate.monitoring.triggers import Decision
 from leadgate.storage.postgres.audit import append_entry, latest_entries
 from leadgate.storage.postgres.imports import faults_of_import, latest_import
 from leadgate.storage.postgres.partitions import ensure_partitions
-from leadgate.storage.postgres.retrainings import add_step, last_decisions, retrainings_of, steps_of
+from leadgate.storage.postgres.retrainings import Retraining, add_step, last_decisions, retrainings_of, steps_of
 from leadgate.storage.postgres.runs import hold_job
 from renewed import EASY, LATER, live, ruled, simulated
 
@@ -351,6 +351,40 @@ def test_commands_tell_what_they_would_do(own_workshop: Home, monkeypatch: pytes
     for told_to_people in (("triggers", "history"), ("retrain", "--dry-run")):
         assert _said(*told_to_people)
     assert len(snapshots(own_workshop.snapshots_uri)) == 1
+
+
+def test_a_run_that_loses_its_database_is_said_to_be_gone_on_with(
+    own_workshop: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit code 1, as scripts are told, and no word that nothing has happened: the run is there, and goes on."""
+    _in_folder(own_workshop, monkeypatch)
+    name, server = _database_of(own_workshop)
+    began = retraining.begin
+
+    def begin_and_lose(home: Home, **about: object) -> Retraining:
+        run = began(home, **about)  # type: ignore[arg-type]
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+            connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+        return run
+
+    monkeypatch.setattr(retraining, "begin", begin_and_lose)
+    done = CliRunner().invoke(app, ("retrain", "--reason", "new leads"), env={"COLUMNS": "200"})
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+    assert done.exit_code == 1, done.exception
+    assert "PostgreSQL stopped answering" in done.stderr
+    assert "`leadgate retrain` goes on with" in done.stderr
+    waiting = retraining.unfinished(own_workshop)
+    assert waiting is not None
+    assert waiting.reason == "new leads"
+
+
+def _database_of(home: Home) -> tuple[str, str]:
+    """The name of its database, and the URL of another one on the same server."""
+    with psycopg.connect(home.database_url) as connection:
+        name = connection.info.dbname
+    return name, home.database_url.replace(f"/{name}?", "/postgres?")
 
 
 def _in_folder(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:

@@ -9,7 +9,7 @@ import typer
 from leadgate.app.cli.options import HERE, AsJson, ProjectDir
 from leadgate.app.cli.output import console, errors, print_json, print_table
 from leadgate.app.wire import open_home
-from leadgate.errors import NotFoundError
+from leadgate.errors import DatabaseDownError, NotFoundError
 
 if TYPE_CHECKING:
     from leadgate.app.wire import Home
@@ -88,9 +88,21 @@ def _abandon(home: "Home", reason: str) -> str:
 
 def _as_job(home: "Home", chore: Callable[["Home"], str]) -> str:
     """Under the lock of the worker's job, and written down as one of its runs; gives what it said."""
+    import psycopg  # noqa: PLC0415
+
     from leadgate.app.jobs import find_job, run_job  # noqa: PLC0415
 
-    run = run_job(home, replace(find_job("retraining"), chore=chore), home.author)
+    try:
+        run = run_job(home, replace(find_job("retraining"), chore=chore), home.author)
+    except (psycopg.OperationalError, DatabaseDownError) as error:  # it could not even be written down that it failed
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        errors.print(
+            f"leadgate: PostgreSQL stopped answering ({first}). The steps that were done are kept; when it is back, "
+            "`leadgate retrain` goes on with the others.",
+            markup=False,
+            soft_wrap=True,
+        )
+        raise typer.Exit(1) from error
     if run.result == "ok":
         return str(run.sentence)
     more = "" if run.result == "refused" else " `leadgate retrain` goes on with it."
