@@ -1,5 +1,6 @@
 """The command line explains itself and is quick to answer."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 from commands import Cli
 from leadgate import __version__
 from leadgate.app.cli.root import app
+from leadgate.scoring.watched import OPEN_TO_ALL
 
 COMMANDS = (
     ("init",),
@@ -48,6 +50,12 @@ def test_every_command_teaches_itself(command: tuple[str, ...]) -> None:
     result = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "120"})
     assert result.exit_code == 0
     assert len(result.output.split("Usage")[1].splitlines()[2].strip()) > 15
+
+
+def test_serve_names_the_health_paths_that_there_are() -> None:
+    """Whoever copies one into a load balancer must not be answered 404."""
+    said = CliRunner().invoke(app, ["serve", "--help"], env={"COLUMNS": "120"}).output
+    assert set(re.findall(r"/health[/\w]*", said)) == set(OPEN_TO_ALL)
 
 
 def test_version_is_the_packages() -> None:
@@ -110,4 +118,26 @@ def test_a_mistyped_setting_is_a_sentence_without_its_value(
     (tmp_path / "leadgate.yaml").write_text("name: lead-scoring\n")
     refusal = Cli(tmp_path).refusal("alerts", "list", env={variable: value})
     assert told in refusal
+    assert "secret-token" not in refusal
+
+
+@pytest.mark.parametrize(
+    "value",
+    (
+        "nonsense-secret-token",
+        "mysql://me:secret-token@host/db",
+        "postgresql://me:secret-token%zz@host/db",
+        "postgresql://me:one/secret-token@host/db",
+        "postgresql://me:one@secret-token@host/db",
+        "postgresql://me:secret-token",
+        "postgresql://me:secret-token@127.0.0.1:1/db?connect_timeout=soon",
+    ),
+)
+def test_a_mistyped_database_url_is_a_sentence_without_its_password(tmp_path: Path, value: str) -> None:
+    """The driver's words would show the value, and read the rest of an unquoted password as a host or a database."""
+    (tmp_path / "leadgate.yaml").write_text(
+        "lead: {id: lead_id, target: converted, features: {visits: {type: numeric}}}\n"
+    )
+    refusal = Cli(tmp_path).refusal("keys", "list", env={"LEADGATE_DATABASE_URL": value})
+    assert "LEADGATE_DATABASE_URL is no URL of a PostgreSQL database" in refusal
     assert "secret-token" not in refusal

@@ -178,7 +178,9 @@ def serve(
         typer.Option("--auth/--no-auth", help="Ask callers for a key; by default where other machines can call."),
     ] = None,
 ) -> None:
-    """Serve the route in force over HTTP until Ctrl-C: /predict, /predict/batch, /outcomes, /health, /metrics, /docs.
+    """Serve the route in force over HTTP until Ctrl-C: /predict, /predict/batch, /outcomes, /metrics, /docs.
+
+    /health/live says whether it runs, /health/ready whether it can score.
 
     A prediction is written to a spool on this disk before it is answered, and moved into the database from there; the
     database may be away for a while. A change of the route (`leadgate route set`, `leadgate rollback`) is taken up

@@ -14,7 +14,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from leadgate.errors import DatabaseDownError
+from leadgate.errors import BadConfigError, DatabaseDownError
 
 Connection = psycopg.Connection[Any]
 
@@ -32,20 +32,22 @@ _NETWORK = {
 def connect(url: str) -> Iterator[Connection]:
     """A connection that commits when the block ends well and rolls back when it does not; its times are in UTC.
 
-    Raises DatabaseDownError, naming the host but never the password.
+    Raises DatabaseDownError, naming the host but never the password, and BadConfigError for what is no URL.
     """
     try:
         connection = psycopg.connect(patient(url))
         count_in_utc(connection)
     except psycopg.OperationalError as error:
         raise database_down(url, error) from error
+    except psycopg.ProgrammingError:  # a connect_timeout that is no number
+        raise no_url() from None
     with connection:
         yield connection
 
 
 def patient(url: str) -> str:
     """The same database with an end to waiting for its network; what the URL says of that itself holds."""
-    given = conninfo_to_dict(url)
+    given = _parts(url)
     return make_conninfo(url, **{name: value for name, value in _NETWORK.items() if name not in given})
 
 
@@ -78,13 +80,35 @@ def commit_durably(connection: Connection) -> None:
 
 def database_down(url: str, error: Exception) -> DatabaseDownError:
     """The sentence for a server that does not answer."""
-    parts = conninfo_to_dict(url)
+    parts = _parts(url)
     where = f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}, database {parts.get('dbname', '')!r}"
     reason = str(error).strip().splitlines()[-1].strip() if str(error).strip() else type(error).__name__
     return DatabaseDownError(
         f"PostgreSQL at {where} does not answer ({reason}); "
         "start it, or mend LEADGATE_DATABASE_URL, or unset that to use the project's own."
     )
+
+
+def no_url() -> BadConfigError:
+    """The sentence for a URL that cannot be read; to be raised from None, for the cause would show its password."""
+    return BadConfigError(
+        "LEADGATE_DATABASE_URL is no URL of a PostgreSQL database (its value is not shown, for it may hold a "
+        "password); write postgresql://USER:PASSWORD@HOST:5432/DATABASE, with @ : / ? # % and spaces of the password "
+        "percent-encoded (@ is %40), or unset it to use the project's own database."
+    )
+
+
+def _parts(url: str) -> dict[str, Any]:
+    """What a URL says, by libpq's names. Raises BadConfigError where part of a password would be taken for a place."""
+    try:
+        parts = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        raise no_url() from None
+    authority, _, path = url.partition("://")[2].partition("?")[0].partition("/")
+    ports = str(parts.get("port") or "").split(",")
+    if authority.count("@") > 1 or "@" in path or not all(port.isdecimal() for port in ports if port):
+        raise no_url()
+    return parts
 
 
 @cache

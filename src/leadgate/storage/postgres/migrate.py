@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 import psycopg
 
 from leadgate.errors import RefusedError
-from leadgate.storage.postgres.connection import connect, database_down
+from leadgate.storage.postgres.connection import connect, database_down, no_url
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -63,10 +63,14 @@ def migrate(url: str) -> None:
     """Apply every migration that is missing, in one transaction; safe to run twice, and twice at once."""
     from sqlalchemy import create_engine, text  # noqa: PLC0415  # half a second of each command, needed by the first
     from sqlalchemy.engine import make_url  # noqa: PLC0415
+    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
 
     from leadgate.storage.postgres.tables import SCHEMA  # noqa: PLC0415
 
-    engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"))
+    try:
+        engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"))
+    except ArgumentError:  # host=... dbname=..., which libpq reads and SQLAlchemy does not
+        raise no_url() from None
     try:
         with engine.begin() as connection:
             # Two first starts at once: the second waits here and then finds nothing to do.
