@@ -1,18 +1,29 @@
 """Raw columns become numbers, text, booleans and times, and what cannot be read is marked, never guessed."""
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from math import inf, isfinite, nan
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadgate.leads.schema import FALSE_WORDS, MISSING_WORDS, TRUE_WORDS, FeatureType
+from leadgate.errors import BadFileError
+from leadgate.leads.event_files import read_events
+from leadgate.leads.files import read_table
+from leadgate.leads.schema import FALSE_WORDS, MISSING_WORDS, TRUE_WORDS, Feature, FeatureType, LeadSchema
 from leadgate.leads.text import clean_text
-from leadgate.leads.values import parse_feature, parse_target, parse_time
+from leadgate.leads.validation import validate
+from leadgate.leads.values import parse_feature, parse_target, parse_time, require_one_reading
+from leadgate.outcomes.contacts import import_contacts
+from leadgate.outcomes.delivery import read_outcomes
+
+if TYPE_CHECKING:
+    from leadgate.storage.postgres.connection import Connection
 
 
 def at(*parts: int) -> datetime:
@@ -209,8 +220,55 @@ def test_what_python_prints_as_iso_is_that_moment(moments: list[datetime]) -> No
     ),
 )
 def test_slashes_are_read_alike_in_the_whole_column(texts: list[str], expected: list[datetime | None]) -> None:
-    """A number above 12 is a day and settles it; undecided is month first, and the minority is bad."""
+    """A number above 12 is a day and settles it, and the minority is bad; what is undecided, the files refuse."""
     assert parse_time(pl.Series(texts)).values.to_list() == expected
+
+
+LEADS = LeadSchema(
+    id="lead_id", timestamp="at", target="converted", features=(Feature(name="deal_size", type=FeatureType.NUMERIC),)
+)
+READERS: dict[str, Callable[[Path], object]] = {
+    "events": lambda file: list(read_events(read_table(file), file.name, at(2026, 6, 1))),
+    "outcomes": lambda file: list(read_outcomes(read_table(file), file.name, at(2026, 6, 1))),
+    "contacts": lambda file: import_contacts(cast("Connection", None), file, at(2026, 6, 1)),
+    "leads": lambda file: validate(LEADS, read_table(file), file.name, at(2026, 6, 1)),
+}
+
+
+@pytest.mark.parametrize("what", READERS)
+def test_dates_of_two_readings_refuse_a_file(tmp_path: Path, what: str) -> None:
+    """A daily export would mean April today and March tomorrow; the sentence has both, the row and the way out."""
+    file = tmp_path / "day.csv"
+    file.write_text(
+        "lead_id,kind,at,contacted_at,outcome_at,converted,deal_size\n"
+        "A,visit,04/04/2026,04/04/2026,04/04/2026,yes,1\n"  # alike in both
+        "A,visit,03/04/2026 10:00,03/04/2026 10:00,03/04/2026 10:00,yes,1\n"
+    )
+    with pytest.raises(BadFileError) as refused:
+        READERS[what](file)
+    assert "row 3, '03/04/2026 10:00', is 3 April 2026 or 4 March 2026" in str(refused.value)
+    assert "write dates as 2026-04-03" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    (
+        ("03/04/2026", "13/04/2026"),
+        ("03/04/2026", "04/13/2026"),
+        ("04/04/2026",),
+        ("03.04.2026", "2026/04/03", "2026-04-03", None),
+    ),
+)
+def test_a_date_that_decides_lets_a_column_in(texts: tuple[str | None, ...]) -> None:
+    """And so do dates that read the same both ways, and forms that have one reading."""
+    require_one_reading([pl.Series(texts)], "day.csv", 2)
+
+
+@pytest.mark.parametrize("text", ("31/31/2026", "45/04/2026", "13/13/2026"))
+def test_what_is_no_date_decides_nothing(text: str) -> None:
+    """A day that no month has says nothing of which number is the day."""
+    with pytest.raises(BadFileError, match="two ways"):
+        require_one_reading([pl.Series([text, "03/04/2026"])], "day.csv", 2)
 
 
 def test_typed_times_keep_their_moment() -> None:

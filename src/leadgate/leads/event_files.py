@@ -10,7 +10,7 @@ from leadgate.errors import BadFileError
 from leadgate.leads.files import read_table
 from leadgate.leads.frames import Table
 from leadgate.leads.schema import FeatureType
-from leadgate.leads.values import Parsed, parse_feature, parse_time
+from leadgate.leads.values import Parsed, parse_feature, parse_time, require_one_reading
 from leadgate.records import LeadEvent
 from leadgate.storage.postgres.connection import Connection
 from leadgate.storage.postgres.events import record_events
@@ -55,6 +55,7 @@ def read_events(table: Table, file: str, now: datetime) -> Iterator[LeadEvent]:
     """The events of a table (quiet). Raises BadFileError for the first value that cannot be one's."""
     names = _columns(table.frame, file)
     frame = table.frame
+    require_one_reading((frame[names[what]] for what in ("at", "known_at") if what in names), file, table.first_row)
     columns = {
         "lead_id": parse_feature(frame[names["lead_id"]], FeatureType.CATEGORICAL),
         "kind": parse_feature(frame[names["kind"]], FeatureType.CATEGORICAL),

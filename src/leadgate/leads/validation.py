@@ -14,7 +14,7 @@ import polars as pl
 from leadgate.errors import BadFileError
 from leadgate.leads.frames import Table, raw_columns_of
 from leadgate.leads.schema import Feature, FeatureType, LeadSchema
-from leadgate.leads.values import Parsed, parse_feature, parse_target, parse_time
+from leadgate.leads.values import Parsed, parse_feature, parse_target, parse_time, require_one_reading
 from leadgate.records import Fault
 
 _ROW = "\0row"
@@ -62,10 +62,12 @@ class Validated:
 def validate(schema: LeadSchema, table: Table, file: str, now: datetime) -> Validated:
     """Judge every row of a table.
 
-    Raises BadFileError when the file as a whole cannot be leads of this schema: a declared column is not there, or
-    a feature is missing more often than leadgate.yaml allows.
+    Raises BadFileError when the file as a whole cannot be leads of this schema: a declared column is not there, a
+    feature is missing more often than leadgate.yaml allows, or the dates can be read in two ways.
     """
     _require_columns(schema, table.frame, file)
+    if schema.timestamp:
+        require_one_reading([table.frame[schema.timestamp]], file, table.first_row)
     numbered = table.frame.with_row_index(_ROW, offset=table.first_row)
     parsed = {name: _parse(schema, name, numbered[name]) for name in raw_columns_of(schema)}
     typed = pl.DataFrame([numbered[_ROW], *(p.values.alias(name) for name, p in parsed.items())])

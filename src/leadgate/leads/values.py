@@ -1,15 +1,21 @@
 """Reads raw columns as the types of a lead: what can be read, and which cells cannot (quiet)."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 
 import polars as pl
 
+from leadgate.errors import BadFileError
 from leadgate.leads.schema import FALSE_WORDS, MISSING_WORDS, TRUE_WORDS, FeatureType
 
 _UTC = pl.Datetime("us", "UTC")
 _SAFE_WHOLE = 2.0**53
 """Above it a float is not one whole number but the nearest of several."""
 _MONTHS = 12
+_DAYS = 31
+_SHOWN = 40
+"""Characters of a value that are repeated."""
 
 # What Python's str.strip takes away: a file and a request must read alike, and Polars spares the four separators.
 _BLANKS = "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B)))
@@ -62,7 +68,7 @@ def parse_time(raw: pl.Series) -> Parsed:
 
     ISO 8601, ``YYYY-MM-DD``, ``YYYY/MM/DD``, ``YYYYMMDD``, ``DD.MM.YYYY`` and dates with slashes, each with or without
     a time. Slashes are read alike in the whole column: day first where more first than second numbers are above 12,
-    else month first.
+    else month first. Dots are day first. ``require_one_reading`` refuses a column whose slashes nothing decides.
     """
     if isinstance(raw.dtype, pl.Datetime):
         zoned = raw if raw.dtype.time_zone else raw.dt.replace_time_zone("UTC")
@@ -88,8 +94,53 @@ def _year_first(text: pl.Series) -> pl.Series:
 
 
 def _is_day_first(text: pl.Series) -> bool:
+    day_first, month_first = _deciding(*_slashed(text))
+    return day_first > month_first
+
+
+def _slashed(text: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """The first and the second number of dates with slashes; null elsewhere."""
     first, second = (text.str.extract(_SLASHED, i).cast(pl.Int32) for i in (1, 2))
-    return int((first > _MONTHS).sum()) > int((second > _MONTHS).sum())
+    return first, second
+
+
+def _deciding(first: pl.Series, second: pl.Series) -> tuple[int, int]:
+    """How many dates with slashes are day first for sure, and how many month first."""
+    months = [number.is_between(1, _MONTHS) for number in (first, second)]
+    days = [number.is_between(_MONTHS + 1, _DAYS) for number in (first, second)]
+    return int((days[0] & months[1]).sum()), int((months[0] & days[1]).sum())
+
+
+def require_one_reading(columns: Iterable[pl.Series], file: str, first_row: int) -> None:
+    """Refuse columns of times whose dates with slashes can be read day first and month first.
+
+    A daily export would else mean April on one day and March on the next. One number above 12 decides for its column.
+    Raises BadFileError naming the first such row.
+    """
+    for raw in columns:
+        if raw.dtype.is_temporal():
+            continue
+        text = _text(raw)
+        first, second = _slashed(text)
+        both = (
+            (first.is_between(1, _MONTHS) & second.is_between(1, _MONTHS) & (first != second))
+            .fill_null(value=False)
+            .arg_true()
+        )
+        if not len(both) or any(_deciding(first, second)):
+            continue
+        row = int(both[0])
+        one, other, year = first[row], second[row], int(text[row].split("/")[2][:4])
+        readings = f"{_in_words(year, other, one)} or {_in_words(year, one, other)}"
+        raise BadFileError(
+            f"{file}: column {raw.name!r} has dates that can be read in two ways, and no day above 12 in it decides: "
+            f"row {row + first_row}, {text[row][:_SHOWN]!r}, is {readings}. "
+            f"Nothing was taken; write dates as {year:04}-{other:02}-{one:02} (year, month, day)."
+        )
+
+
+def _in_words(year: int, month: int, day: int) -> str:
+    return f"{day} {date(2000, month, day):%B} {year}"
 
 
 def _assembled() -> pl.Expr:

@@ -8,7 +8,7 @@ import polars as pl
 from leadgate.errors import BadFileError
 from leadgate.leads.files import read_table
 from leadgate.leads.schema import FeatureType
-from leadgate.leads.values import parse_feature, parse_time
+from leadgate.leads.values import parse_feature, parse_time, require_one_reading
 from leadgate.records import Contact
 from leadgate.storage.postgres.connection import Connection
 from leadgate.storage.postgres.contacts import record_contacts
@@ -29,6 +29,7 @@ def import_contacts(connection: Connection, file: Path, now: datetime) -> tuple[
                 f"{file.name} has no column {name!r}; contacts need lead_id and contacted_at. It has: "
                 f"{', '.join(frame.columns[:10])}."
             )
+    require_one_reading([frame["contacted_at"]], file.name, table.first_row)
     leads, times = parse_feature(frame["lead_id"], FeatureType.CATEGORICAL), parse_time(frame["contacted_at"])
     bad = leads.bad | times.bad | leads.values.is_null() | times.values.is_null()
     late = (times.values > now + _CLOCK_TOLERANCE).fill_null(value=False)

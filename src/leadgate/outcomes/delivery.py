@@ -11,7 +11,7 @@ from leadgate.errors import BadFileError
 from leadgate.leads.files import read_table
 from leadgate.leads.frames import Table
 from leadgate.leads.schema import FeatureType
-from leadgate.leads.values import Parsed, parse_feature, parse_target, parse_time
+from leadgate.leads.values import Parsed, parse_feature, parse_target, parse_time, require_one_reading
 from leadgate.records import Outcome
 from leadgate.storage.postgres.connection import Connection
 from leadgate.storage.postgres.outcomes import Recorded, record_outcomes, source_is_known
@@ -44,6 +44,7 @@ def read_outcomes(table: Table, file: str, now: datetime) -> Iterator[Outcome]:
                 f"{file} has no column {name!r}; outcomes need lead_id, converted and outcome_at, and may have "
                 f"deal_size and days_to_close. It has: {', '.join(frame.columns[:10])}."
             )
+    require_one_reading([frame[time_name or "outcome_at"]], file, table.first_row)
     columns = {
         "lead_id": parse_feature(frame["lead_id"], FeatureType.CATEGORICAL),
         "converted": parse_target(frame["converted"], None),
