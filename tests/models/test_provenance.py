@@ -1,10 +1,12 @@
 """Where a version comes from."""
 
+import json
 import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from leadgate.models.provenance import installed, provenance
+from leadgate.models.provenance import arithmetic, installed, provenance
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -32,3 +34,12 @@ def test_the_environment_names_every_package() -> None:
     """The lock digest is taken of what is installed, not of what was meant to be."""
     assert f"scikit-learn=={version('scikit-learn')}" in installed()
     assert installed()[0].startswith("python==3.")
+
+
+def test_the_arithmetic_is_that_of_a_training_also_where_nothing_was_trained() -> None:
+    """A reproduction whose snapshot is gone fits nothing, and would blame the processor for a BLAS it never loaded."""
+    import sklearn.linear_model  # noqa: F401, PLC0415  # what a training has loaded
+
+    code = "import json; from leadgate.models.provenance import arithmetic; print(json.dumps(arithmetic()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert tuple(json.loads(done.stdout)) == arithmetic()

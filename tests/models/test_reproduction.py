@@ -91,6 +91,21 @@ def test_another_kernel_is_told_with_the_way_back() -> None:
     assert arithmetic((), then).state == "unknown"
 
 
+@pytest.mark.parametrize(
+    ("then", "now", "said"),
+    (
+        (("openblas 1 A",), ("openblas 1 B",), "otherwise: it was openblas 1 A, it is openblas 1 B. "),
+        (("numpy X", "openblas 1 A"), ("numpy X",), "otherwise: here is no openblas 1 A, which it was trained with. "),
+        (("numpy X",), ("numpy X", "mkl 2 None"), "otherwise: here is mkl 2 None besides what it was trained with. "),
+    ),
+)
+def test_what_sums_otherwise_is_a_sentence_on_either_side(
+    then: tuple[str, ...], now: tuple[str, ...], said: str
+) -> None:
+    """A library can be another one, be missing, or be one more than there was."""
+    assert said in arithmetic(then, now).sentence
+
+
 def test_what_leadgate_yaml_says_now_is_told_and_not_used() -> None:
     """A type that changed, a feature that is gone or new, other settings; the card's own are trained with."""
     assert configuration(CARD, Project(name="m", lead=SCHEMA)).state == "same"

@@ -78,9 +78,11 @@ def arithmetic() -> tuple[str, ...]:
     """The processor's kind, and by library the kernels that were chosen for it, such as ``openblas 0.3.30 Haswell``.
 
     BLAS adds the terms of a sum in another order on another generation of processors, which moves the last bits of a
-    linear model. Only of libraries that this process has loaded.
+    linear model. SciPy brings a BLAS of its own, which linear models are fitted with; it is loaded here, since a
+    process that has not trained would know NumPy's alone.
     """
     import numpy as np  # noqa: PLC0415
+    import scipy.linalg  # noqa: F401, PLC0415  # for the BLAS that comes with it
     from threadpoolctl import threadpool_info  # noqa: PLC0415
 
     found: dict[str, Any] = np.show_config(mode="dicts") or {}  # type: ignore[assignment]  # typed as what it prints

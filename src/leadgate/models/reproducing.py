@@ -79,7 +79,7 @@ def reproduce(
     snapshot, found = find_snapshot(uri, card)
     inputs.append(found)
     made = _make(uri, card, snapshot, step) if snapshot else None
-    inputs.append(arithmetic(card.provenance.arithmetic, arithmetic_here()))  # now that its libraries are loaded
+    inputs.append(arithmetic(card.provenance.arithmetic, arithmetic_here()))
     if isinstance(made, Input):
         inputs.append(made)
     if snapshot is None or not isinstance(made, Learnt):

@@ -132,15 +132,19 @@ def arithmetic(then: Sequence[str], now: Sequence[str]) -> Input:
     if set(then) == set(now):
         return Input(what="arithmetic", state="same", sentence=f"The same kind: {'; '.join(now)}.")
     was, here = ("; ".join(part for part in side if part not in other) for side, other in ((then, now), (now, then)))
-    said = (
-        f"Numbers are summed otherwise here: it was {was or 'less'}, it is {here or 'less'}. The last bits of a sum "
-        f"can differ by that.{_kernel(then, now)}"
-    )
+    if not here:
+        how = f"here is no {was}, which it was trained with"
+    else:
+        how = f"it was {was}, it is {here}" if was else f"here is {here} besides what it was trained with"
+    said = f"Numbers are summed otherwise: {how}. The last bits of a sum can differ by that.{_kernel(then, now)}"
     return Input(what="arithmetic", state="other", sentence=said)
 
 
 def configuration(card: Card, present: Project) -> Input:
     """What leadgate.yaml says now against the card: told only, for the card is what the version is made from."""
+    if present.lead.fault is not None:
+        said = f"Not known, for features.py cannot be used now: {present.lead.fault} The version has its own code."
+        return Input(what="configuration", state="unknown", sentence=said)
     changed = differences(card, present)
     if not changed:
         return Input(what="configuration", state="same", sentence=f"As {_files(card, present)} it now, too.")
@@ -240,7 +244,7 @@ def _types(card: Card, present: Project) -> list[str]:
         elif not there.use:
             changed.append(f"feature {feature.name!r} is not used any more")
         elif card.lead.made_digests.get(feature.name) != present.lead.made_digests.get(feature.name):
-            changed.append(f"features.py computes {feature.name!r} otherwise")
+            changed.append(f"features.py has {feature.name!r} written otherwise")
     new = [feature.name for feature in present.lead.used if feature.name not in {f.name for f in card.lead.used}]
     return [*changed, *(f"feature {name!r} is new" for name in new)]
 
