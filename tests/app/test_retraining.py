@@ -74,13 +74,18 @@ def test_killed_at_every_moment_it_goes_on_and_does_everything_once(own_workshop
             _kill(home, moment)
             continue
         with pytest.raises(_Died, match=moment):
-            retrain(home, reason="a new feature", by="anna", pause=_dies_at(moment))
+            retrain(home, reason="a new feature", by="eve" if moment == "ended" else "anna", pause=_dies_at(moment))
     with home.connection() as connection:
         (run,) = retrainings_of(connection, home.project.name)
         steps = steps_of(connection, run.retraining_id)
     assert (run.result, run.version, run.trigger, run.reason) == ("challenger", "3", "by hand", "a new feature")
     assert set(steps) == set(retraining.STEPS)
     assert acts(home) == [f"retraining.{act}" for act in ("begin", *retraining.STEPS, "end")]
+    with home.connection() as connection:  # each act is that of who did it, not of who began
+        assert [latest_entries(connection, act=f"retraining.{act}", most=1)[0].actor for act in ("begin", "end")] == [
+            "anna",
+            "eve",
+        ]
     first, last = snapshots(home.snapshots_uri)
     assert (last.added, last.rows, last.labelled) == (1_500, first.rows + 1_500, first.labelled + 1_500)
     assert [v.aliases for v in home.registry.versions()] == [("champion",), (), ("challenger",)]
@@ -138,6 +143,12 @@ def test_a_snapshot_with_poisoned_labels_becomes_no_version(
     assert "stopped: nothing was registered, gate locked outcomes" in said
     for gate in ("locked outcomes", "best champion", "recent outcomes"):
         assert f"{gate}: FAILED" in said
+    shown = _said("triggers", "show", "1")
+    assert set(said.strip().splitlines()) < set(shown.strip().splitlines())
+    assert "asked for by by hand" not in shown
+    (past,) = json.loads(_said("triggers", "history", "--json"))["retrainings"]
+    assert "; and gate recent outcomes: " in past["sentence"]  # what a person should look at first is not lost
+    _refused("no retraining 7", "triggers", "show", "7")
     with home.connection() as connection:
         (run,) = retrainings_of(connection, home.project.name)
         gates = {g["name"]: g for g in steps_of(connection, run.retraining_id)["judged"].details["gates"]}

@@ -89,6 +89,7 @@ SILENCE = finding("delivery", "outcomes", "red", area="integration", value=200.0
         ({"findings": (RATING,)}, "run", "rating", True),
         ({"new_leads": 10_000}, "rest", None, False),
         ({"new_leads": 10_001}, "run", "volume", False),
+        ({"under_way": 7}, "wait", None, False),  # one that was killed is told, too, where nothing asks
     ),
 )
 def test_what_asks(given: dict[str, Any], act: str, trigger: str | None, emergency: bool) -> None:
@@ -120,6 +121,7 @@ def test_the_schedule_waits_a_week_and_what_cannot_wait_a_day() -> None:
     """Two days after the last training: emergencies, and more leads than a week should bring."""
     lately = known(trained_at=NOW - timedelta(days=2), due_at=NOW - timedelta(hours=1))
     assert decide(lately, RULES).act == "rest"
+    assert "let pass" in decide(lately, RULES).triggers[0].sentence
     assert decide(replace(lately, findings=(auc(0.7),)), RULES).trigger == "performance"
     assert decide(replace(lately, new_leads=20_000), RULES).trigger == "volume"
     the_same_day = replace(lately, trained_at=NOW - timedelta(hours=20), new_leads=20_000)

@@ -76,7 +76,7 @@ def retrain(home: Home, *, reason: str, by: str, pause: Pause = lambda _: None) 
 
     Raises RefusedError where there is no champion yet, and without a reason.
     """
-    run = unfinished(home)
+    home, run = home.acting(by), unfinished(home)
     if run is None:
         if home.registry.champion() is None:
             raise RefusedError(_NO_CHAMPION)
@@ -144,7 +144,7 @@ def carry_on(home: Home, run: Retraining, *, pause: Pause = lambda _: None) -> s
         version = _registered(home, run)
         left = "" if version is None else f"version {version.version} is registered and waits for a person: "
         ended = _without(f"{left}{error}", version)
-    _end(home, run, ended, by=run.started_by)
+    _end(home, run, ended, by=home.author)
     pause("ended")
     return f"retraining {run.retraining_id} ({run.trigger}), {ended.result}: {ended.sentence}"
 
@@ -209,10 +209,10 @@ def _take_in(home: Home, run: Retraining, done: Mapping[str, DoneStep], pause: P
 
 def _judge(home: Home, run: Retraining, judged: "Judged", done: Mapping[str, DoneStep], pause: Pause) -> _Ended | None:
     """What the gates say; how the run ends where nothing is to be registered."""
-    from leadgate.models.renewal import fate_of  # noqa: PLC0415
+    from leadgate.models.renewal import fate_of, sentence_of  # noqa: PLC0415
 
     fate, gate = fate_of(judged.gates)
-    why = None if gate is None else f"{gate.name}: {gate.sentence}"
+    why = None if gate is None else sentence_of(gate, judged.gates)
     digest = judged.candidate.card.model_digest
     seen = {"fate": fate, "model_digest": digest, "champion": judged.champion.version}
     if "judged" in done and any(done["judged"].details[key] != value for key, value in seen.items()):
@@ -257,7 +257,7 @@ def _name(home: Home, run: Retraining, version: "Version", pause: Pause) -> None
     with home.connection() as connection:
         busy = alive_rollout(connection, home.project.name)
     if judged["fate"] == "challenger" and busy is None and "challenger" not in version.aliases:
-        registry.point("challenger", version, by=run.started_by, at=run.started_at)
+        registry.point("challenger", version, by=home.author, at=home.clock())
         pause("alias set")
     if not _told(home, version):
         found, card = registry.find(version.version), registry.card(version)
@@ -357,9 +357,9 @@ def _mark(home: Home, run: Retraining, step: str, details: Mapping[str, Any]) ->
 
 
 def _mark_in(connection: Connection, home: Home, run: Retraining, step: str, details: Mapping[str, Any]) -> None:
-    """Write a step down, and in the audit log, in the caller's transaction."""
+    """Write a step down, and in the audit log by who does it, in the caller's transaction."""
     add_step(connection, run.retraining_id, step, at=home.clock(), details=details)
-    _audit(home, connection, run.retraining_id, run.started_by, step, details)
+    _audit(home, connection, run.retraining_id, home.author, step, details)
 
 
 def _audit(  # noqa: PLR0917  # private

@@ -37,11 +37,19 @@ def find_project(start: Path) -> Path:
 
 
 def read_project(folder: Path) -> "Project":
-    """leadgate.yaml of a folder, and the features.py beside it, where there is one. Raises BadConfigError."""
+    """leadgate.yaml of a folder, and the features.py beside it, where there is one. Raises BadConfigError.
+
+    A fault of features.py is raised by what needs its features.
+    """
     from leadgate.leads.project import parse_project  # noqa: PLC0415
 
-    features = _text(folder / FEATURES) if (folder / FEATURES).is_file() else None
-    return parse_project(_text(folder / CONFIG), CONFIG, features)
+    file = folder / FEATURES
+    features: str | BadConfigError | None
+    try:
+        features = _text(file) if file.is_file() else None
+    except BadConfigError as error:
+        features = error
+    return parse_project(_text(folder / CONFIG), CONFIG, features, str(file))
 
 
 def _text(file: Path) -> str:
@@ -49,6 +57,8 @@ def _text(file: Path) -> str:
         return file.read_text(encoding="utf-8-sig")  # some editors put a mark before the text
     except UnicodeDecodeError as error:
         raise BadConfigError(f"{file.name} is not UTF-8 text (byte {error.start}); save it as UTF-8.") from error
+    except OSError as error:
+        raise BadConfigError(f"{file} cannot be read ({error.strerror}); mend its permissions.") from error
 
 
 @dataclass(frozen=True)
@@ -143,6 +153,13 @@ class Home:
     def on(self, clock: Clock) -> "Home":
         """The same project with another clock."""
         return replace(self, own_clock=clock)
+
+    def acting(self, who: str) -> "Home":
+        """The same project, with what is open already, in the hands of somebody else: the records name them."""
+        other = replace(self, settings=self.settings.model_copy(update={"author": who}))
+        open_already = ("project", "database_url", "bare_database_url", "registry")
+        vars(other).update({name: value for name, value in vars(self).items() if name in open_already})
+        return other
 
     @cached_property
     def author(self) -> str:

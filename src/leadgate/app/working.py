@@ -18,7 +18,7 @@ from procrastinate import App
 from procrastinate.exceptions import ConnectorException
 from procrastinate.worker import Worker
 
-from leadgate.app.jobs import JOBS, Job, queues_of
+from leadgate.app.jobs import JOBS, WORKER, Job, queues_of
 from leadgate.app.queueing import Pace, defer_due, make_app, take_over, until_next
 from leadgate.app.wire import Home
 from leadgate.errors import DatabaseDownError
@@ -34,7 +34,7 @@ def work(home: Home, *, once: bool = False, jobs: Sequence[Job] = JOBS, pace: Pa
     Gives the runs that have ended, with ``once``. SIGTERM lets the running jobs end; a second one does not.
     """
     _quiet_libraries()
-    return asyncio.run(_Shift(home, jobs, pace or Pace()).work(once=once))
+    return asyncio.run(_Shift(home.acting(WORKER), jobs, pace or Pace()).work(once=once))
 
 
 @dataclass

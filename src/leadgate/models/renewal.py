@@ -130,6 +130,12 @@ def fate_of(gates: Sequence[Gate]) -> tuple[Fate, Gate | None]:
     return ("challenger", None) if held is None else ("registered", held)
 
 
+def sentence_of(deciding: Gate, gates: Sequence[Gate]) -> str:
+    """Why a version did not pass: the gate that decided, and the others that it did not pass either."""
+    others = (gate for gate in gates if gate.passed is not True and gate is not deciding)
+    return "; and gate ".join(f"{gate.name}: {gate.sentence}" for gate in (deciding, *others))
+
+
 def choose(
     leads: pl.DataFrame, schema: LeadSchema, model: ModelRules, *, window_days: float | None, now: datetime
 ) -> Choice:

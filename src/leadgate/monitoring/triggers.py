@@ -86,6 +86,8 @@ def decide(known: Known, rules: RetrainingRules) -> Decision:
     """Emergencies come before what is due; the first reason not to run that holds is told."""
     triggers = judge(known, rules)
     asking = [t for t in triggers if t.fired and t.asks != "review"]
+    if not asking and known.under_way is not None:
+        return _decision("wait", None, "under way", _under_way(known.under_way), triggers)
     if not asking:
         review = next((t for t in triggers if t.fired), None)
         act: Act = "review" if review else "rest"
@@ -123,13 +125,20 @@ def why_not(trigger: Trigger, known: Known, rules: RetrainingRules) -> tuple[Why
     if known.trained_at is None:
         return "no champion", "no version answers yet; `leadgate train` makes one, `leadgate serve` lets it answer"
     if known.under_way is not None:
-        return "under way", f"retraining {known.under_way} is under way; one at a time"
+        return "under way", _under_way(known.under_way)
     silence = _silence(known)
     if silence is not None:
         return "no deliveries", f"{silence.sentence}: what is silent is not lost, so nothing is learnt from it"
     if known.new_leads < rules.least_new_leads:
         return "nothing new", f"only {known.new_leads:,} new leads have an outcome ({rules.least_new_leads:,} needed)"
     return _too_soon(trigger, known, rules)
+
+
+def _under_way(number: int) -> str:
+    return (
+        f"retraining {number} is under way, one at a time; where it was killed, the worker goes on with it, or "
+        "`leadgate retrain`"
+    )
 
 
 def _too_soon(trigger: Trigger, known: Known, rules: RetrainingRules) -> tuple[WhyNot, str] | None:
@@ -166,11 +175,13 @@ def _scheduled(known: Known, rules: RetrainingRules) -> Trigger:
     """A time that lay in the cool-down is let pass: the weekly run stays on its day."""
     due, trained = known.due_at, known.trained_at
     if trained is None:
-        return _unknown_for("scheduled", "training", None, "no version answers yet, so there is none to train anew")
+        return _unknown_for("scheduled", "training", None, "no version answers yet, `leadgate serve` lets one")
     free = trained + timedelta(days=rules.cool_down_days) - _slack(rules)
     fired = due is not None and due >= free
     when = "" if due is None else f"{due:%A %Y-%m-%d %H:%M} UTC"
     told = f"the regular training of {when} is due" if fired else f"the last regular time, {when}, is done with"
+    if due is not None and trained < due < free:
+        told = f"the last regular time, {when}, came within {rules.cool_down_days:g} days of a training and is let pass"
     return Trigger(name="scheduled", fired=fired, asks="training", value=None, threshold=None, sentence=told)
 
 

@@ -1,5 +1,6 @@
 """leadgate models: list, show and compare versions, say which one serves, and make one again."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, Any
@@ -78,6 +79,7 @@ def show(which: Which, project: ProjectDir = HERE, as_json: AsJson = False) -> N
         ("Git commit", version.tags["git_commit"] + (" (dirty)" if card.provenance.git_dirty else "")),
         ("lock digest", card.provenance.lock_digest),
         ("author", card.provenance.author),
+        *_retraining(version.tags),
         ("trained (UTC)", moment(card.trained_at)),
         *((f"{key} (who, when)", who) for key, who in _pointed(version.tags)),
     ]
@@ -259,6 +261,14 @@ def _scorer(card: Any) -> str:
         f"compiled; equal to the library on {proof.rows:,} hold-out and {proof.edge_rows:,} edge rows "
         f"to {proof.max_difference:.1e} (bar {proof.tolerance:.0e})"
     )
+
+
+def _retraining(tags: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Which retraining made it, and why; nothing for a version that was trained by hand."""
+    if "retraining" not in tags:
+        return []
+    number = tags["retraining"].split()[0]
+    return [("made by", f"retraining {number} ({tags['retraining_reason']}); `leadgate triggers show {number}`")]
 
 
 def _pointed(tags: dict[str, str]) -> list[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """leadgate retrain: the whole way from outcomes to a version in the shadow, by hand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from leadgate.app.wire import Home
 
 BY_HAND = "asked for by hand"
+UNFINISHED = "It did not end; the worker goes on with it, or `leadgate retrain`."
+_EVERY = 100_000
 Reason = Annotated[
     str | None,
     typer.Option(help="Why; it stands on the run, its version and in the audit log.", show_default=BY_HAND),
@@ -48,18 +50,37 @@ def retrain(
     if as_json:
         print_json(told)
         return
+    print_run(told)
+
+
+def print_run(told: Mapping[str, Any]) -> None:
+    """A run with its steps, its gates and what became of it."""
     rows = [(step["step"].replace("_", " "), _figures(step["details"])) for step in told["steps"]]
     print_table(f"Retraining {told['retraining_id']}: {told['reason']}", ["step", "figures"], rows)
     for gate in _gates(told):
         mark = {True: "passed", False: "FAILED", None: "not judged"}[gate["passed"]]
         console.print(f"{gate['name']}: {mark}. {gate['sentence']}", markup=False, soft_wrap=True)
-    console.print(f"{told['result']}: {told['sentence']}", markup=False, soft_wrap=True)
+    end = f"{told['result']}: {told['sentence']}" if told["result"] else UNFINISHED
+    console.print(end, markup=False, soft_wrap=True)
+
+
+def with_steps(home: "Home", number: int | None = None) -> dict[str, Any]:
+    """A retraining, the last one unless a number is given, with its steps. Raises NotFoundError."""
+    from leadgate.app.retraining import STEPS  # noqa: PLC0415
+    from leadgate.storage.postgres.retrainings import retrainings_of, steps_of  # noqa: PLC0415
+
+    with home.connection() as connection:
+        runs = retrainings_of(connection, home.project.name, most=1 if number is None else _EVERY)
+        found = next((run for run in runs if number in (None, run.retraining_id)), None)
+        if found is None:
+            raise NotFoundError(f"There is no retraining {number}; `leadgate triggers history` lists those there are.")
+        done = steps_of(connection, found.retraining_id)
+    return {**vars(found), "steps": [vars(done[name]) for name in STEPS if name in done]}
 
 
 def _run(home: "Home", reason: str) -> dict[str, Any]:
     """The whole way; gives the run with its steps."""
     from leadgate.app import retraining  # noqa: PLC0415
-    from leadgate.storage.postgres.retrainings import retrainings_of, steps_of  # noqa: PLC0415
 
     reason, waiting = retraining.reason_of(reason), retraining.unfinished(home)
     if waiting is not None:
@@ -70,11 +91,7 @@ def _run(home: "Home", reason: str) -> dict[str, Any]:
             soft_wrap=True,
         )
     _as_job(home, lambda home: retraining.retrain(home, reason=reason, by=home.author))
-    with home.connection() as connection:
-        last = retrainings_of(connection, home.project.name, most=1)[0]
-        done = steps_of(connection, last.retraining_id)
-    steps = [vars(done[name]) for name in retraining.STEPS if name in done]
-    return {**vars(last), "steps": steps}
+    return with_steps(home)
 
 
 def _abandon(home: "Home", reason: str) -> str:
@@ -144,7 +161,7 @@ def _print_plan(home: "Home", *, as_json: bool) -> None:
     print_table("What a retraining would learn from; nothing was changed", ["what", ""], rows)
 
 
-def _gates(told: dict[str, Any]) -> list[dict[str, Any]]:
+def _gates(told: Mapping[str, Any]) -> list[dict[str, Any]]:
     judged: dict[str, Any] = next((step["details"] for step in told["steps"] if step["step"] == "judged"), {})
     gates: list[dict[str, Any]] = judged.get("gates", [])
     return gates

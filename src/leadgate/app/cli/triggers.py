@@ -45,9 +45,30 @@ def history(project: ProjectDir = HERE, most: Most = 20, as_json: AsJson = False
     rows = [(moment(d.decided_at), d.act, d.trigger, d.why_not, d.reason) for d in decisions]
     print_table("Decisions", ["when (UTC)", "act", "trigger", "why not", "reason"], rows)
     done = [
-        (r.retraining_id, moment(r.started_at), r.trigger, r.result, r.version, r.sentence or r.reason) for r in runs
+        (r.retraining_id, moment(r.started_at), r.trigger, r.result or "under way", r.version, r.sentence or r.reason)
+        for r in runs
     ]
     print_table("Retrainings", ["no", "began (UTC)", "trigger", "result", "version", "what"], done)
+    if any(r.result is None for r in runs):
+        console.print("One that is under way and was killed is gone on with by the worker, or by `leadgate retrain`.")
+
+
+@app.command()
+def show(
+    number: Annotated[int, typer.Argument(metavar="NUMBER", help="Of a retraining, as `triggers history` has it.")],
+    project: ProjectDir = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Show one retraining: who began it and why, what it learnt from, each gate with its figures, what became of it."""
+    from leadgate.app.cli.retrain import print_run, with_steps  # noqa: PLC0415
+
+    told = with_steps(open_home(project), number)
+    if as_json:
+        print_json(told)
+        return
+    print_run(told)
+    by = f"Began {moment(told['started_at'])} UTC by {told['started_by']}; trigger: {told['trigger']}."
+    console.print(by, markup=False, soft_wrap=True)
 
 
 def _row(trigger: "Trigger") -> tuple[str, ...]:
