@@ -32,7 +32,7 @@ from leadgate.storage.postgres.imports import faults_of_import, latest_import
 from leadgate.storage.postgres.partitions import ensure_partitions
 from leadgate.storage.postgres.retrainings import Retraining, add_step, last_decisions, retrainings_of, steps_of
 from leadgate.storage.postgres.runs import hold_job
-from renewed import EASY, LATER, live, ruled, simulated
+from renewed import BEGAN, EASY, LATER, SCORED_DAYS, live, ruled, simulated
 
 MOMENTS = (
     "collected",
@@ -174,6 +174,10 @@ def test_where_the_crm_falls_silent_nothing_is_learnt_from_its_silence(
     assert found.leads.height == known
     lost = found.leads.filter(pl.col("lead_id").is_in(list(silent)))
     assert not lost["converted"].any()
+    with home.connection() as connection:  # what `leadgate performance` says beside its figures
+        said = renewing.crm_silence(home, connection, LATER)
+    assert (said is None) == goes_on
+    assert said is None or f"nothing for {(LATER - BEGAN).days - SCORED_DAYS - 30} days" in said
 
 
 def test_scored_values_that_no_import_would_take_stop_it_before_there_is_a_snapshot(own_workshop: Home) -> None:

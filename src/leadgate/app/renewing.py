@@ -70,6 +70,21 @@ def known_at(home: Home, connection: Connection, at: datetime) -> tuple[datetime
     return known_until(at, hours, home.project.monitoring.integration.sync_hours.red)
 
 
+def crm_silence(home: Home, connection: Connection, now: datetime) -> str | None:
+    """What to say beside figures that take silence for a loss while the CRM tells nothing; None where it tells."""
+    if home.project.outcomes.silence_means != "not_converted":
+        return None
+    known, _ = known_at(home, connection, now)
+    silent = now - known
+    if silent <= timedelta(hours=home.project.monitoring.integration.sync_hours.red):
+        return None
+    since = "nothing yet" if known.year == 1 else f"nothing for {silent / timedelta(days=1):,.0f} days"
+    return (
+        f"The CRM has told {since}, so leads that count as not converted below may have converted. A retraining does "
+        "not learn from them, and none begins before it tells again."
+    )
+
+
 def validated(home: Home, found: Harvest, name: str, at: datetime) -> Validated:
     """The good rows of a harvest, by the checks of an import. Raises BadFileError where a column is hardly filled."""
     schema = home.project.lead

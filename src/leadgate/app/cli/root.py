@@ -244,12 +244,16 @@ def performance(
     A lead counts once, by its first score, when the outcome window (60 days unless leadgate.yaml says otherwise) has
     passed since that score.
     """
+    from leadgate.app.renewing import crm_silence  # noqa: PLC0415
     from leadgate.outcomes.performance import measure  # noqa: PLC0415
 
     home = open_home(project)
     start = since.replace(tzinfo=UTC) if since and since.tzinfo is None else since
     with home.connection() as connection:
         measured, counted = measure(connection, home.project, now=home.clock(), since=start, by=by)
+        silence = crm_silence(home, connection, measured.as_of) if measured.silent else None
+    if silence:
+        errors.print(silence, markup=False, soft_wrap=True)
     if rows:
         counted.sort("lead_id").write_csv(rows)
     if as_json:
@@ -343,6 +347,8 @@ def _try(
         f"{tried.calibration_error:.3f}; model digest {tried.model_digest[:16]}.",
         markup=False,
     )
+    if tried.searched:
+        console.print(f"Searched hyperparameters: {tried.searched}.", markup=False)
     if tried.why_library:
         console.print(f"It would be served by the library: {tried.why_library}", markup=False)
 
