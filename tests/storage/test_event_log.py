@@ -131,9 +131,9 @@ def test_a_file_is_read_as_the_columns_say(tmp_path: Path, database: str) -> Non
         "stranger,visit,2026-05-01 10:00,,\n"
     )
     with psycopg.connect(database) as connection:
-        assert import_events(connection, file, NOW) == (3, 3)
-        assert import_events(connection, file, NOW + DAY) == (3, 0)
+        first_time, again = (import_events(connection, file, day) for day in (NOW, NOW + DAY))
         first, second = look_up(connection, ["L-1"], events=True)["L-1"].events
+    assert [(taken.received, taken.added) for taken in (first_time, again)] == [(3, 3), (3, 0)]
     assert (first.kind, first.at, first.value) == ("visit", datetime(2026, 5, 1, 8, tzinfo=UTC), 3.0)
     assert first.known_at == first.at
     assert (second.value, second.known_at) == (None, datetime(2026, 5, 5, 9, tzinfo=UTC))
@@ -158,13 +158,14 @@ def test_an_event_of_nanoseconds_is_one_whether_sent_or_in_a_file(tmp_path: Path
 @pytest.mark.parametrize(
     ("row", "said"),
     (
-        (",visit,2026-05-01,", "row 3, column 'lead_id'"),
-        ("L-2,,2026-05-01,", "column 'kind'.*is missing"),
+        (",visit,2026-05-01,", "row 3, column 'lead_id': the value is missing"),
+        ("L-2,,2026-05-01,", "column 'kind': the value is missing"),
+        ("L-2,n/a,2026-05-01,", "column 'kind': the value is missing: it says 'n/a'"),
         (f"L-2,{'x' * 101},2026-05-01,", "longer than 100 characters"),
         ("L-2,visit,,", "column 'at'.*is missing"),
-        ("L-2,visit,tomorrow,", "'tomorrow' cannot be read"),
+        ("L-2,visit,tomorrow,", "'tomorrow' cannot be read as a time, such as 2026-06-01T10:00:00Z"),
         ("L-2,visit,2030-01-01,", "lies in the future"),
-        ("L-2,visit,2026-05-01,inf", "column 'value': 'inf' cannot be read"),
+        ("L-2,visit,2026-05-01,inf", "column 'value': 'inf' cannot be read as a number"),
         (f"{'L' * 300},visit,2026-05-01,", "longer than 256 characters"),
     ),
 )
@@ -176,6 +177,49 @@ def test_a_bad_row_refuses_the_file(tmp_path: Path, row: str, said: str) -> None
         list(read_events(read_table(file), file.name, NOW))
 
 
+def events_of_file(folder: Path, text: str) -> list[LeadEvent]:
+    """What a CSV of events says."""
+    file = folder / "events.csv"
+    file.write_text(text)
+    return list(read_events(read_table(file), file.name, NOW))
+
+
+def test_nothing_is_known_before_it_happens(tmp_path: Path) -> None:
+    """Such a file has its columns or its zones mixed up. Clocks that differ by seconds are no mistake."""
+    head = "lead_id,kind,at,known_at\n"
+    with pytest.raises(BadFileError, match=r"row 2, column 'known_at': '2026-04-01T10:00Z' lies before the event"):
+        events_of_file(tmp_path, f"{head}A,visit,2026-05-01T10:00Z,2026-04-01T10:00Z\n")
+    with pytest.raises(BadFileError, match="nobody knows of an event before it happens"):
+        events_of_file(tmp_path, f"{head}A,visit,2026-05-01T10:00Z,2026-05-01\n")
+    (near,) = events_of_file(tmp_path, f"{head}A,visit,2026-05-01T10:00:00.5Z,2026-05-01T10:00Z\n")
+    assert near.known_at == near.at
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    (
+        ("valu", "value"),
+        ("known_a", "known_at"),
+        ("knownAt", "known_at"),
+        ("Known At", "known_at"),
+        ("known", "known_at"),
+    ),
+)
+def test_a_misspelt_column_refuses_the_file(tmp_path: Path, wrong: str, meant: str) -> None:
+    """Without its known_at every event of the file would count as known when it happened: the future leaks in."""
+    with pytest.raises(BadFileError, match=f"{wrong!r} is no column that is read here; did you mean {meant!r}"):
+        events_of_file(tmp_path, f"lead_id,kind,at,{wrong}\nA,visit,2026-05-01,1\n")
+
+
+@pytest.mark.parametrize("other", ("page", "event_id", "session_id", "source", "date", "created_at", "volume"))
+def test_columns_of_other_things_are_named_and_not_read(tmp_path: Path, database: str, other: str) -> None:
+    """A whole export may be given; beside a known_at even a name like it is another column."""
+    file = tmp_path / "events.csv"
+    file.write_text(f"lead_id,kind,at,known_at,{other},known\nA,visit,2026-05-01,,x,y\n")
+    with psycopg.connect(database) as connection:
+        assert import_events(connection, file, NOW).ignored_columns == (other, "known")
+
+
 def test_the_commands_take_events_and_show_them(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Import says what was news; show lists the last first; a column that is not there is named."""
     file = tmp_path / "events.csv"
@@ -185,7 +229,11 @@ def test_the_commands_take_events_and_show_them(tmp_path: Path, database: str, m
     monkeypatch.setenv("LEADGATE_PROJECT", str(tmp_path))
     run = CliRunner().invoke
     assert run(app, ["import", str(file)]).output.startswith("2 events added, 0 known already.")
-    assert json.loads(run(app, ["import", str(file), "--json"]).output) == {"received": 2, "added": 0}
+    assert json.loads(run(app, ["import", str(file), "--json"]).output) == {
+        "received": 2,
+        "added": 0,
+        "ignored_columns": [],
+    }
     assert [e["kind"] for e in json.loads(run(app, ["show", "L-1", "--json"]).output)] == ["demo", "[red]visit"]
     with psycopg.connect(database) as connection:
         acts = connection.execute("SELECT act, subject FROM leadgate.audit_log").fetchall()

@@ -1,7 +1,12 @@
 """The log of outcomes is append-only, keeps corrections in order and adds nothing twice."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import pytest
+
+from leadgate.errors import BadFileError
+from leadgate.outcomes.delivery import import_outcomes
 from leadgate.records import Outcome
 from leadgate.storage.postgres.connection import connect
 from leadgate.storage.postgres.outcomes import last_outcomes, record_outcomes
@@ -74,3 +79,33 @@ def test_nothing_recorded_is_an_empty_frame(database: str) -> None:
     """Reading before the first outcome gives the columns and no rows."""
     with connect(database) as connection:
         assert last_outcomes(connection, until=NOW).height == 0
+
+
+def test_a_file_with_a_misspelt_column_is_refused_and_other_columns_are_named(tmp_path: Path, database: str) -> None:
+    """Else its deals would have no size, and nobody would be told. A CRM's own columns harm nobody."""
+    file = tmp_path / "outcomes.csv"
+    with connect(database) as connection:
+        file.write_text("lead_id,converted,outcome_at,deal_sze\nA,yes,2026-04-01,900\n")
+        with pytest.raises(BadFileError, match="'deal_sze' is no column that is read here; did you mean 'deal_size'"):
+            import_outcomes(connection, file, NOW)
+        file.write_text("lead_id,converted,outcome_at,deal_id,owner\nA,yes,2026-04-01,900,x\n")
+        taken = import_outcomes(connection, file, NOW)
+        again = import_outcomes(connection, file, NOW)
+    assert (taken.added, taken.ignored_columns) == (1, ("deal_id", "owner"))
+    assert (again.added, again.repeated, again.ignored_columns) == (0, 1, ("deal_id", "owner"))
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    (
+        ("A,,2026-04-01", "row 2, column 'converted': the value is missing \\(1 of 1 rows is bad\\)"),
+        ("A,won,2026-04-01", "'won' is neither yes nor no"),
+        ("A,yes,1780000000", "'1780000000' cannot be read as a time, such as 2026-06-01T10:00:00Z"),
+    ),
+)
+def test_a_bad_outcome_is_named_with_what_it_should_be(tmp_path: Path, database: str, row: str, said: str) -> None:
+    """Row, column, value and an accepted form."""
+    file = tmp_path / "outcomes.csv"
+    file.write_text(f"lead_id,converted,outcome_at\n{row}\n")
+    with connect(database) as connection, pytest.raises(BadFileError, match=said):
+        import_outcomes(connection, file, NOW)

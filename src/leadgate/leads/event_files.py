@@ -1,6 +1,7 @@
 """Files of events: what leads did, read, judged row by row, recorded whole or not at all."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import polars as pl
 from leadgate.errors import BadFileError
 from leadgate.leads.files import read_table
 from leadgate.leads.frames import Table
+from leadgate.leads.refusing import MISSING, NO_NUMBER, NO_TIME, refuse_rows, unread_columns
 from leadgate.leads.schema import FeatureType
 from leadgate.leads.values import Parsed, parse_feature, parse_time, require_one_reading
 from leadgate.records import LeadEvent
@@ -18,10 +20,10 @@ from leadgate.storage.postgres.events import record_events
 LONGEST_KIND = 100
 """Characters of a kind."""
 _LONGEST = {"lead_id": 256, "kind": LONGEST_KIND}
-_SHOWN = 100
-"""Characters of a bad value that are repeated."""
 CLOCK_TOLERANCE = timedelta(days=1)
 """An event may lie so far ahead: of clocks that differ, and of local times that say no zone."""
+KNOWING_TOLERANCE = timedelta(minutes=1)
+"""An event may be known so long before it happened: of clocks that differ, and of seconds that are cut off."""
 
 _NAMES = {
     "lead_id": ("lead_id",),
@@ -32,29 +34,57 @@ _NAMES = {
 }
 """What each column may be called in a file."""
 _NEEDED = ("lead_id", "kind", "at")
+_UNREADABLE = {
+    "lead_id": "cannot be read as text",
+    "kind": "cannot be read as text",
+    "at": NO_TIME,
+    "value": NO_NUMBER,
+    "known_at": NO_TIME,
+}
+_TOO_EARLY = "lies before the event itself, and nobody knows of an event before it happens"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventsTaken:
+    """What a file of events brought."""
+
+    received: int
+    """Rows of the file."""
+    added: int
+    """Events that were news."""
+    leads: tuple[str, ...]
+    """Whose events they are, each once, in the order of the file."""
+    ignored_columns: tuple[str, ...]
+    """Columns of the file that are not read."""
 
 
 def import_events(
     connection: Connection, file: Path, now: datetime, step: Callable[[str], None] = lambda _: None
-) -> tuple[int, int]:
+) -> EventsTaken:
     """Record a file of events: lead_id, kind, at, and optionally value and known_at.
 
-    Without a known_at an event counts as known when it happened. Gives how many rows the file has and how many were
-    news; the same file again adds nothing. Raises BadFileError naming the first bad row, column and value; then
-    nothing of the file is recorded. ``step`` is told what is being done.
+    Without a known_at an event counts as known when it happened. The same file again adds nothing. Raises BadFileError
+    naming the first bad row, column and value; then nothing of the file is recorded. ``step`` is told what is being
+    done.
     """
     step(f"reading {file.name}")
     table = read_table(file)
     step(f"checking {table.frame.height:,} events")
     events = list(read_events(table, file.name, now))
     step(f"recording {len(events):,} events")
-    return len(events), record_events(connection, events, now)
+    return EventsTaken(
+        received=len(events),
+        added=record_events(connection, events, now),
+        leads=tuple(dict.fromkeys(event.lead_id for event in events)),
+        ignored_columns=ignored_columns(table.frame, file.name),
+    )
 
 
 def read_events(table: Table, file: str, now: datetime) -> Iterator[LeadEvent]:
     """The events of a table (quiet). Raises BadFileError for the first value that cannot be one's."""
-    names = _columns(table.frame, file)
     frame = table.frame
+    names = _columns(frame, file)
+    ignored_columns(frame, file)
     require_one_reading((frame[names[what]] for what in ("at", "known_at") if what in names), file, table.first_row)
     columns = {
         "lead_id": parse_feature(frame[names["lead_id"]], FeatureType.CATEGORICAL),
@@ -70,7 +100,7 @@ def read_events(table: Table, file: str, now: datetime) -> Iterator[LeadEvent]:
     typed = pl.DataFrame([series.alias(name) for name, series in values.items()])
     if "value" not in values:
         typed = typed.with_columns(value=pl.lit(None, dtype=pl.Float64))
-    known = pl.col("at") if "known_at" not in values else pl.col("known_at").fill_null(pl.col("at"))
+    known = pl.col("at") if "known_at" not in values else pl.max_horizontal("known_at", "at")
     for row in typed.with_columns(known_at=known).iter_rows(named=True):
         yield LeadEvent(**row)
 
@@ -87,6 +117,12 @@ def _parse_moment(raw: pl.Series) -> Parsed:
     return Parsed(values=values, bad=parsed.bad)
 
 
+def ignored_columns(frame: pl.DataFrame, file: str) -> tuple[str, ...]:
+    """The columns that are not read. Raises BadFileError for one that looks misspelt, or for one that is not there."""
+    optional = [what for what in _NAMES if what not in _NEEDED]
+    return unread_columns(frame.columns, _columns(frame, file).values(), optional, file)
+
+
 def _columns(frame: pl.DataFrame, file: str) -> dict[str, str]:
     """By what is read, the file's column."""
     found = {what: next((n for n in names if n in frame.columns), None) for what, names in _NAMES.items()}
@@ -100,25 +136,27 @@ def _columns(frame: pl.DataFrame, file: str) -> dict[str, str]:
 
 
 def _refuse_faults(table: Table, file: str, columns: dict[str, Parsed], names: dict[str, str], now: datetime) -> None:
-    latest = now + CLOCK_TOLERANCE
-    faults = []
-    for what, parsed in columns.items():
-        values = parsed.values
-        checks = [(parsed.bad, "cannot be read")]
-        if what in _NEEDED:
-            checks.append((values.is_null() & ~parsed.bad, "is missing"))
-        if what in ("at", "known_at"):
-            checks.append(((values > latest).fill_null(value=False), "lies in the future"))
-        if what in _LONGEST:
-            too_long = (values.str.len_chars() > _LONGEST[what]).fill_null(value=False)
-            checks.append((too_long, f"is longer than {_LONGEST[what]} characters"))
-        faults += [(int(row), what, why) for mask, why in checks for row in mask.arg_true()]
+    faults = [
+        (int(row), names[what], why)
+        for what, parsed in columns.items()
+        for mask, why in _checks(what, parsed, now)
+        for row in mask.arg_true()
+    ]
+    if "known_at" in columns:
+        early = columns["known_at"].values < columns["at"].values - KNOWING_TOLERANCE
+        faults += [(int(row), names["known_at"], _TOO_EARLY) for row in early.fill_null(value=False).arg_true()]
     if faults:
-        row, what, why = min(faults)
-        value = str(table.frame[names[what]][row])
-        shown = repr(value if len(value) <= _SHOWN else f"{value[:_SHOWN]}…")
-        rows = len({fault[0] for fault in faults})
-        raise BadFileError(
-            f"{file}: row {row + table.first_row}, column {names[what]!r}: {shown} {why} "
-            f"({rows:,} of {table.frame.height:,} rows are bad), so no event was recorded; mend the file."
-        )
+        refuse_rows(table, file, faults, "event")
+
+
+def _checks(what: str, parsed: Parsed, now: datetime) -> Iterator[tuple[pl.Series, str]]:
+    """Which values of a column are wrong, and in what way."""
+    values = parsed.values
+    yield parsed.bad, _UNREADABLE[what]
+    if what in _NEEDED:
+        yield values.is_null() & ~parsed.bad, MISSING
+    if what in ("at", "known_at"):
+        yield (values > now + CLOCK_TOLERANCE).fill_null(value=False), "lies in the future"
+    if what in _LONGEST:
+        too_long = values.str.len_chars() > _LONGEST[what]
+        yield too_long.fill_null(value=False), f"is longer than {_LONGEST[what]} characters"

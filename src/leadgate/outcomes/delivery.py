@@ -1,7 +1,7 @@
 """Files of outcomes: read, judged row by row, recorded whole or not at all."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import polars as pl
 from leadgate.errors import BadFileError
 from leadgate.leads.files import read_table
 from leadgate.leads.frames import Table
+from leadgate.leads.refusing import MISSING, NO_NUMBER, NO_TIME, refuse_rows, unread_columns
 from leadgate.leads.schema import FeatureType
 from leadgate.leads.values import Parsed, parse_feature, parse_target, parse_time, require_one_reading
 from leadgate.records import Outcome
@@ -17,10 +18,26 @@ from leadgate.storage.postgres.connection import Connection
 from leadgate.storage.postgres.outcomes import Recorded, record_outcomes, source_is_known
 
 _TIME_NAMES = ("outcome_at", "outcome_timestamp", "outcome_time", "closed_at", "time")
+_OPTIONAL = ("deal_size", "days_to_close")
+_UNREADABLE = {
+    "lead_id": "cannot be read as text",
+    "converted": "is neither yes nor no",
+    "outcome_at": NO_TIME,
+    "deal_size": NO_NUMBER,
+    "days_to_close": NO_NUMBER,
+}
 _CLOCK_TOLERANCE = timedelta(days=1)
 
 
-def import_outcomes(connection: Connection, file: Path, now: datetime) -> Recorded:
+@dataclass(frozen=True, kw_only=True)
+class OutcomesTaken(Recorded):
+    """What a file of outcomes brought."""
+
+    ignored_columns: tuple[str, ...]
+    """Columns of the file that are not read."""
+
+
+def import_outcomes(connection: Connection, file: Path, now: datetime) -> OutcomesTaken:
     """Record a file of outcomes: columns lead_id, converted, a time, and optionally deal_size, days_to_close.
 
     The same file again adds nothing, nor does a row that repeats a lead's last outcome. Raises BadFileError naming
@@ -29,9 +46,10 @@ def import_outcomes(connection: Connection, file: Path, now: datetime) -> Record
     table = read_table(file)
     outcomes = tuple(read_outcomes(table, file.name, now))
     source = f"{file.name} sha256:{table.digest}"
-    if source_is_known(connection, source):
-        return Recorded(received=len(outcomes), added=0, repeated=len(outcomes), unknown_leads=())
-    return record_outcomes(connection, [replace(outcome, source=source) for outcome in outcomes], now)
+    recorded = Recorded(received=len(outcomes), added=0, repeated=len(outcomes), unknown_leads=())
+    if not source_is_known(connection, source):
+        recorded = record_outcomes(connection, [replace(outcome, source=source) for outcome in outcomes], now)
+    return OutcomesTaken(**asdict(recorded), ignored_columns=ignored_columns(table.frame, file.name))
 
 
 def read_outcomes(table: Table, file: str, now: datetime) -> Iterator[Outcome]:
@@ -44,6 +62,7 @@ def read_outcomes(table: Table, file: str, now: datetime) -> Iterator[Outcome]:
                 f"{file} has no column {name!r}; outcomes need lead_id, converted and outcome_at, and may have "
                 f"deal_size and days_to_close. It has: {', '.join(frame.columns[:10])}."
             )
+    ignored_columns(frame, file)
     require_one_reading([frame[time_name or "outcome_at"]], file, table.first_row)
     columns = {
         "lead_id": parse_feature(frame["lead_id"], FeatureType.CATEGORICAL),
@@ -59,6 +78,12 @@ def read_outcomes(table: Table, file: str, now: datetime) -> Iterator[Outcome]:
         yield Outcome(**row, source=file)
 
 
+def ignored_columns(frame: pl.DataFrame, file: str) -> tuple[str, ...]:
+    """The columns that are not read. Raises BadFileError for one that looks misspelt."""
+    time = [name for name in _TIME_NAMES if name in frame.columns][:1]
+    return unread_columns(frame.columns, ("lead_id", "converted", *time, *_OPTIONAL), _OPTIONAL, file)
+
+
 def _amount(frame: pl.DataFrame, name: str) -> Parsed:
     if name not in frame.columns:
         nothing = pl.Series([None] * frame.height, dtype=pl.Float64)
@@ -67,23 +92,23 @@ def _amount(frame: pl.DataFrame, name: str) -> Parsed:
 
 
 def _refuse_faults(table: Table, file: str, columns: dict[str, Parsed], raw: dict[str, str], now: datetime) -> None:
-    latest = now + _CLOCK_TOLERANCE
-    required = ("lead_id", "converted", "outcome_at")
-    faults = []
-    for name, parsed in columns.items():
-        values = parsed.values
-        missing = values.is_null() & ~parsed.bad if name in required else pl.Series([False] * len(values))
-        checks = [(parsed.bad, "cannot be read"), (missing, "is missing")]
-        if name == "outcome_at":
-            checks.append(((values > latest).fill_null(value=False), "lies in the future"))
-        if name in ("deal_size", "days_to_close"):
-            checks.append(((values < 0).fill_null(value=False), "is negative"))
-        faults += [(int(row), name, why) for mask, why in checks for row in mask.arg_true()]
+    faults = [
+        (int(row), raw[name], why)
+        for name, parsed in columns.items()
+        for mask, why in _checks(name, parsed, now)
+        for row in mask.arg_true()
+    ]
     if faults:
-        row, name, why = min(faults)
-        value = table.frame[raw[name]][row]
-        rows = len({fault[0] for fault in faults})
-        raise BadFileError(
-            f"{file}: row {row + table.first_row}, column {raw[name]!r}: {value!r} {why} "
-            f"({rows:,} of {table.frame.height:,} rows are bad), so no outcome was recorded; mend the file."
-        )
+        refuse_rows(table, file, faults, "outcome")
+
+
+def _checks(name: str, parsed: Parsed, now: datetime) -> Iterator[tuple[pl.Series, str]]:
+    """Which values of a column are wrong, and in what way."""
+    values = parsed.values
+    yield parsed.bad, _UNREADABLE[name]
+    if name not in _OPTIONAL:
+        yield values.is_null() & ~parsed.bad, MISSING
+    else:
+        yield (values < 0).fill_null(value=False), "is negative"
+    if name == "outcome_at":
+        yield (values > now + _CLOCK_TOLERANCE).fill_null(value=False), "lies in the future"

@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 
 from leadgate.app.cli.options import HERE, AsJson, ProjectDir
-from leadgate.app.cli.output import console, print_json, print_table, progress
+from leadgate.app.cli.output import console, counted, print_ignored, print_json, print_table, progress
 from leadgate.app.wire import open_home
 
 app = typer.Typer(help="Take what leads did, by which features.py makes features.", no_args_is_help=True)
@@ -31,13 +31,14 @@ def import_(
 
     home = open_home(project)
     with progress() as step, home.connection() as connection, connection.transaction():
-        received, added = import_events(connection, file, home.clock(), step)
-        write_events(connection, home, file, received, added)
+        taken = import_events(connection, file, home.clock(), step)
+        write_events(connection, home, file, taken.received, taken.added)
     if as_json:
-        print_json({"received": received, "added": added})
+        print_json({"received": taken.received, "added": taken.added, "ignored_columns": taken.ignored_columns})
         return
-    console.print(f"{added:,} events added, {received - added:,} known already.")
-    if added:
+    console.print(f"{counted(taken.added, 'event')} added, {taken.received - taken.added:,} known already.")
+    print_ignored(taken.ignored_columns)
+    if taken.added:
         console.print("Lay them beside the leads of the last snapshot with `leadgate events attach`.")
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from leadgate.app.cli.options import HERE, AsJson, ProjectDir
-from leadgate.app.cli.output import console, print_json
+from leadgate.app.cli.output import console, counted, print_ignored, print_json
 from leadgate.app.wire import open_home
 
 app = typer.Typer(help="Take files of what became of leads.", no_args_is_help=True)
@@ -35,10 +35,11 @@ def import_(
     if as_json:
         print_json(recorded)
         return
-    console.print(f"{recorded.added:,} outcomes added, {recorded.repeated:,} known already.")
+    console.print(f"{counted(recorded.added, 'outcome')} added, {recorded.repeated:,} known already.")
+    print_ignored(recorded.ignored_columns)
     if recorded.unknown_leads:
         some = ", ".join(recorded.unknown_leads[:5])
         console.print(
-            f"{len(recorded.unknown_leads):,} leads were never scored here ({some}); their outcomes are kept.",
+            f"{counted(len(recorded.unknown_leads), 'lead')} never scored here ({some}); their outcomes are kept.",
             markup=False,
         )

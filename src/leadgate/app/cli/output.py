@@ -16,6 +16,9 @@ from leadgate.records import Interval
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
+_NAMED = 10
+"""Columns that are named."""
+
 
 def print_json(thing: Any) -> None:
     """Any record as JSON; figures that are not numbers become null."""
@@ -32,6 +35,18 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     console.print(table)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: 1 event, 2,000 events."""
+    return f"{number:,} {noun if number == 1 else f'{noun}s'}"
+
+
+def print_ignored(columns: Sequence[str]) -> None:
+    """Name the columns of a file that were not read, where there are any."""
+    if columns:
+        some = ", ".join(columns[:_NAMED]) + (", …" if len(columns) > _NAMED else "")
+        console.print(f"{counted(len(columns), 'column')} of the file not read: {some}.", markup=False, soft_wrap=True)
 
 
 @contextmanager
