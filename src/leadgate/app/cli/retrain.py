@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from leadgate.app.cli.options import HERE, AsJson, ProjectDir
-from leadgate.app.cli.output import console, errors, print_json, print_table
+from leadgate.app.cli.output import console, errors, moment, print_json, print_table
 from leadgate.app.wire import open_home
 from leadgate.errors import DatabaseDownError, NotFoundError
 
@@ -136,6 +136,7 @@ def _print_plan(home: "Home", *, as_json: bool) -> None:
     now = home.clock()
     with home.connection() as connection:
         found = renewing.collect(home, connection, now)
+        known, outages = renewing.known_at(home, connection, now)
     good = renewing.validated(home, found, "the scored leads", now) if found.leads.height else None
     refused = None if good is None else renewing.refusal(home, good, "the scored leads")
     both = renewing.merged(home, good.leads if good else found.leads, found.unheard)
@@ -146,6 +147,8 @@ def _print_plan(home: "Home", *, as_json: bool) -> None:
         "lost_in_silence": len(found.unheard),
         "left_out_without_outcome": found.silent,
         "withheld_for_an_outage": found.withheld,
+        "outages_of_the_crm": ", ".join(f"{a:%Y-%m-%d} to {b:%Y-%m-%d}" for a, b in outages) or None,
+        "crm_told_until": None if known.year == 1 else moment(known),
         "left_out_decided_before_the_score": found.decided_before,
         "bad_rows": good.bad_rows if good else 0,
         "refused_because": refused,
