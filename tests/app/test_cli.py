@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from commands import Cli
 from leadgate import __version__
 from leadgate.app.cli.root import app
+from leadgate.app.trying import Tried
 from leadgate.scoring.watched import OPEN_TO_ALL
 
 COMMANDS = (
@@ -56,6 +57,44 @@ def test_serve_names_the_health_paths_that_there_are() -> None:
     """Whoever copies one into a load balancer must not be answered 404."""
     said = CliRunner().invoke(app, ["serve", "--help"], env={"COLUMNS": "120"}).output
     assert set(re.findall(r"/health[/\w]*", said)) == set(OPEN_TO_ALL)
+
+
+@pytest.mark.parametrize(
+    ("section", "told"),
+    (
+        ("{hyperparameters: {Cs: 1}}", "model.hyperparameters: logistic_regression has no 'Cs'; did you mean 'C'?"),
+        ("{search: {grid: {Cs: [1]}}}", "model.search.grid: logistic_regression has no 'Cs'; did you mean 'C'?"),
+    ),
+)
+def test_config_check_knows_the_hyperparameters_of_the_model(tmp_path: Path, section: str, told: str) -> None:
+    """What `train` would refuse is told before anybody waits for a training."""
+    lead = "{id: lead_id, target: converted, features: {visits: {type: numeric}}}"
+    (tmp_path / "leadgate.yaml").write_text(f"lead: {lead}\nmodel: {section}\n")
+    assert told in Cli(tmp_path).refusal("config", "check")
+
+
+def test_a_trial_says_how_hyperparameters_were_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has declared a grid sees before the training that counts what was tried, and on which leads."""
+    lead = "{id: lead_id, target: converted, features: {visits: {type: numeric}}}"
+    (tmp_path / "leadgate.yaml").write_text(f"lead: {lead}\n")
+    searched = "C 1.0: log loss 0.4 instead of 0.5 on the last 120 training leads, of 6 settings tried"
+    tried = Tried(
+        kind="logistic_regression",
+        searched=searched,
+        training_leads=480,
+        holdout_leads=120,
+        auc=None,
+        auc_interval=None,
+        calibration_error=0.1,
+        scorer="compiled",
+        why_library=None,
+        snapshot_digest="d" * 64,
+        feature_set_hash="f" * 64,
+        model_digest="e" * 64,
+    )
+    monkeypatch.setattr("leadgate.app.trying.try_training", lambda *_, **__: tried)
+    said = CliRunner().invoke(app, ["train", "--dry-run", "--project", str(tmp_path)]).output
+    assert f"Searched hyperparameters: {searched}." in " ".join(said.split())
 
 
 def test_version_is_the_packages() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import yaml
 from pydantic import ValidationError
 from scipy.special import expit
 from sklearn.metrics import log_loss
@@ -106,7 +107,30 @@ def test_a_setting_that_the_estimator_refuses_is_left_out_and_told() -> None:
     got = found(leads(), rules({"C": [-1.0, 1.0]}, C=1e-6))
     assert got.hyperparameters["C"] == 1.0
     assert got.refused == 1
-    assert "refused 1" in got.sentence
+    assert "refused 1 of them, C -1.0: The 'C' parameter of LogisticRegression must be" in got.sentence
+
+
+def test_a_grid_of_which_the_model_takes_nothing_is_refused_with_the_first_reason() -> None:
+    """A version with the declared hyperparameters would look searched; the declared one in the grid saves nothing."""
+    for grid in ([-1.0, -2.0], [1.0, -1.0, -2.0]):
+        with pytest.raises(RefusedError, match=r"none of the 2 settings .* the first, C -1\.0: The 'C' parameter"):
+            search(leads(), SCHEMA, rules({"C": grid}, C=1.0))
+    assert found(leads(), rules({"C": [1.0]}, C=1.0)).hyperparameters == {"C": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    (
+        ("{search: {grid: {random_state: [1, 2]}}}", r"line 2: model\.search\.grid: random_state .* set model\.seed"),
+        ("{hyperparameters: {random_state: 1}}", r"line 2: model\.hyperparameters: random_state .* set model\.seed"),
+    ),
+)
+def test_seeds_are_not_searched_and_there_is_one(section: str, said: str) -> None:
+    """The best of several seeds is luck; the card of a version that was trained with one is readable all the same."""
+    text = f"lead: {{id: a, target: b, features: {{c: {{type: numeric}}}}}}\nmodel: {section}\n"
+    with pytest.raises(BadConfigError, match=said):
+        parse_project(text, "leadgate.yaml")
+    assert ModelRules.model_validate(yaml.safe_load(section)).seed == 42
 
 
 def test_lightgbm_refuses_in_words_of_its_own() -> None:
@@ -121,6 +145,7 @@ def test_leads_without_a_time_are_ranked_on_a_random_fifth() -> None:
     first, again = (found(leads(), model, TIMELESS) for _ in range(2))
     assert first == again
     assert first.hyperparameters["C"] == 1.0
+    assert "training leads drawn at random" in first.sentence
 
 
 def test_a_misspelt_hyperparameter_is_told_with_its_place() -> None:

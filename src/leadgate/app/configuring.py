@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from leadgate.app.wire import CONFIG, Home
 from leadgate.errors import RefusedError
+from leadgate.leads.project import ModelRules
 from leadgate.models.provenance import commit_of, uncommitted
 
 CODE = "features.py"
@@ -31,6 +32,7 @@ class Configuration:
 def read_configuration(home: Home) -> Configuration:
     """Read leadgate.yaml, and features.py where it is there. Raises BadConfigError with file, line and what to do."""
     project = home.project
+    _require_known(project.model)
     return Configuration(
         name=project.name,
         model=project.model.kind,
@@ -40,6 +42,16 @@ def read_configuration(home: Home) -> Configuration:
         commit=commit_of(home.folder),
         uncommitted=uncommitted(home.folder, (CONFIG, CODE)),
     )
+
+
+def _require_known(model: ModelRules) -> None:
+    """Raise BadConfigError for a hyperparameter that the kind of model does not have, as a training would."""
+    from leadgate.models.pipeline import require_known  # noqa: PLC0415  # NumPy
+
+    places = {"model.hyperparameters": model.hyperparameters, "model.search.grid": model.search and model.search.grid}
+    for place, named in places.items():
+        if named:  # else the second that scikit-learn takes to load is saved
+            require_known(model, named, place)
 
 
 def refuse_on_a_build_machine(home: Home, found: Configuration) -> None:

@@ -4,7 +4,7 @@ import difflib
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from leadgate.errors import BadConfigError
 from leadgate.leads.alert_rules import AlertRules
@@ -20,6 +20,9 @@ from leadgate.leads.worker_rules import WorkerRules
 ModelKind = Literal["logistic_regression", "hist_gradient_boosting", "lightgbm"]
 Share = Annotated[float, Field(ge=0, le=1)]
 GridValue = bool | int | float | str | None
+
+_WRITTEN = {"written": True}
+"""Marks what a person writes, which is held to more than the cards of versions: those stay readable."""
 
 
 class ImportRules(Record):
@@ -46,6 +49,13 @@ class SearchRules(Record):
     trials: Annotated[int, Field(ge=1)] = 20
     """Settings that are tried at most; a grid with more is searched by Optuna (leadgate[search])."""
 
+    @field_validator("grid")
+    @classmethod
+    def _searches_no_seeds(cls, grid: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        if info.context == _WRITTEN and "random_state" in grid:
+            raise ValueError("random_state is a seed, and the best of several seeds is luck; set model.seed to one")
+        return grid
+
 
 class ModelRules(Record):
     """What is trained."""
@@ -61,6 +71,13 @@ class ModelRules(Record):
     max_categories: Annotated[int, Field(ge=2)] = 100
     """Largest number of categories of one feature that are told apart."""
     seed: int = 42
+
+    @field_validator("hyperparameters")
+    @classmethod
+    def _has_one_seed(cls, hyperparameters: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        if info.context == _WRITTEN and "random_state" in hyperparameters:
+            raise ValueError("random_state is not set here; set model.seed, which everything random here takes")
+        return hyperparameters
 
 
 class Thresholds(Record):
@@ -123,7 +140,7 @@ def parse_project(text: str, source: str, features: str | None = None) -> Projec
     if isinstance(tree.get("lead"), dict) and "code" in tree["lead"]:
         raise BadConfigError(f"{source}: lead.code is not written here; own features stand in {FILE} beside it.")
     try:
-        project = Project.model_validate(_with_names(tree))
+        project = Project.model_validate(_with_names(tree), context=_WRITTEN)
         return project.model_copy(update={"lead": with_code(project.lead, features, source)})
     except ValidationError as error:
         raise BadConfigError(_sentence(error, root, source)) from error

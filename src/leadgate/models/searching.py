@@ -55,7 +55,8 @@ def search(training: pl.DataFrame, schema: LeadSchema, model: ModelRules, step: 
     Settings are fitted on the training leads without the most recent fifth (without a timestamp: without a random
     fifth, by the model's seed) and ranked on that fifth; the hold-out has no part in it. The declared setting is always
     tried, and kept unless another is better. Raises BadConfigError for a hyperparameter that the model does not have,
-    RefusedError where the leads are too few or Optuna is needed and not installed.
+    RefusedError where the model takes none of the grid's settings, the leads are too few, or Optuna is needed and not
+    installed.
     """
     rules = model.search
     if rules is None:
@@ -65,22 +66,31 @@ def search(training: pl.DataFrame, schema: LeadSchema, model: ModelRules, step: 
     step("trying the declared hyperparameters")
     declared = _loss(before, later, schema, model)
     tried: dict[tuple[str, ...], float | None] = {}
-    best, least = model.hyperparameters, declared
+    refused: list[str] = []
+    best, least, others = model.hyperparameters, declared, 0
     for number, setting in enumerate(_settings(rules, model.seed, tried), 1):
         step(f"trying hyperparameters, {number} of {min(rules.trials, _size(rules))}: {_told(setting)}")
         merged = {**model.hyperparameters, **setting}
-        loss = declared if merged == model.hyperparameters else _tried(before, later, schema, model, merged)
-        tried[_key(setting)] = loss
-        if loss is not None and loss < least:
-            best, least = merged, loss
-    refused = sum(loss is None for loss in tried.values())
+        others += merged != model.hyperparameters
+        came = declared if merged == model.hyperparameters else _tried(before, later, schema, model, merged)
+        tried[_key(setting)] = None if isinstance(came, str) else came
+        if isinstance(came, str):
+            refused.append(f"{_told(setting)}: {came}")
+        elif came < least:
+            best, least = merged, came
+    if refused and len(refused) == others:
+        raise RefusedError(
+            f"leadgate.yaml: model.search.grid: {model.kind} takes none of the {others:,} settings that were tried "
+            f"besides the declared one; the first, {refused[0]}. Mend the grid, or set model.search to null."
+        )
+    where = f"on {_ranking(schema, len(later))}, of {len(tried):,} settings tried{_left_out(model, refused)}"
     return Search(
         hyperparameters=best,
         loss=least,
         declared_loss=declared,
         tried=len(tried),
-        refused=refused,
-        sentence=_sentence(best, model, least, declared, len(tried), refused, len(later)),
+        refused=len(refused),
+        sentence=_sentence(best, model, least, declared, where),
     )
 
 
@@ -107,12 +117,14 @@ def _parts(training: pl.DataFrame, schema: LeadSchema, seed: int) -> tuple[Datas
     return parts
 
 
-def _tried(before: Dataset, later: Dataset, schema: LeadSchema, model: ModelRules, setting: Settings) -> float | None:
-    """The loss of a setting; None where the estimator does not take it, or comes to no probability with it."""
+def _tried(before: Dataset, later: Dataset, schema: LeadSchema, model: ModelRules, setting: Settings) -> float | str:
+    """The loss of a setting; why, where the estimator does not take it or comes to no probability with it."""
     try:
         return _loss(before, later, schema, model.model_copy(update={"hyperparameters": setting}))
-    except (BadConfigError, ValueError, ArithmeticError, TypeError):  # their own words for a bad value
-        return None
+    except (BadConfigError, ValueError, ArithmeticError, TypeError) as error:
+        # In the library's own words: those of ``accepted`` name another place of the file.
+        words = str(error.__cause__ or error).strip() or type(error).__name__
+        return words.splitlines()[0].rstrip(".")
 
 
 def _loss(before: Dataset, later: Dataset, schema: LeadSchema, model: ModelRules) -> float:
@@ -173,12 +185,19 @@ def _told(setting: Settings) -> str:
     return ", ".join(f"{name} {value}" for name, value in setting.items())
 
 
-def _sentence(  # noqa: PLR0917  # private
-    best: Settings, model: ModelRules, least: float, declared: float, tried: int, refused: int, leads: int
-) -> str:
-    where = f"on the last {leads:,} training leads, of {tried:,} settings tried"
-    gone = f"; {model.kind} refused {refused:,} of them" if refused else ""
+def _ranking(schema: LeadSchema, leads: int) -> str:
+    """The leads that settings are ranked on."""
+    return f"the last {leads:,} training leads" if schema.timestamp else f"{leads:,} training leads drawn at random"
+
+
+def _left_out(model: ModelRules, refused: list[str]) -> str:
+    if not refused:
+        return ""
+    return f"; {model.kind} refused {len(refused):,} of them, {'the first, ' if len(refused) > 1 else ''}{refused[0]}"
+
+
+def _sentence(best: Settings, model: ModelRules, least: float, declared: float, where: str) -> str:
     if best == model.hyperparameters:
-        return f"the declared hyperparameters stay: none had a smaller log loss than {declared:.4f} {where}{gone}"
+        return f"the declared hyperparameters stay: none had a smaller log loss than {declared:.4f} {where}"
     changed = {k: v for k, v in best.items() if k not in model.hyperparameters or model.hyperparameters[k] != v}
-    return f"{_told(changed)}: log loss {least:.4f} instead of {declared:.4f} {where}{gone}"
+    return f"{_told(changed)}: log loss {least:.4f} instead of {declared:.4f} {where}"
