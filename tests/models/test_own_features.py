@@ -94,7 +94,7 @@ def test_a_version_is_made_again_by_the_code_of_its_card(project: Featured) -> N
     assert again.fitted.model_digest == card.model_digest
     assert again.scores.tobytes() == project.made.scores.tobytes()
     told = configuration(card, there.project)
-    assert (told.state, "features.py computes 'visits_last_week' otherwise" in told.sentence) == ("other", True)
+    assert (told.state, "features.py has 'visits_last_week' written otherwise" in told.sentence) == ("other", True)
     assert "days_quiet" not in told.sentence
     assert "'visits_last_week' is gone" in configuration(card, with_code(there, None).project).sentence
     assert configuration(card, with_code(there, CODE).project).state == "same"
@@ -216,6 +216,16 @@ def test_a_trial_on_files_makes_the_model_of_the_database(project: Featured) -> 
     lead_file = folder / "leads.csv"
     with pytest.raises(RefusedError, match="--events FILE"):
         try_training(home, home.project, file=lead_file, snapshot=None)
+    events = folder / "others.csv"
+    events.write_text("lead_id,kind,at\nX-1,visit,2020-01-01\n")
+    with pytest.raises(
+        RefusedError, match=r"ids of the files do not match\. Leads are such as '.+; events are of 'X-1'"
+    ):
+        try_training(home, home.project, file=lead_file, snapshot=None, events=events)
+    lead, created = project.leads.select("lead_id", "created_at").row(0)
+    events.write_text(f"lead_id,kind,at\n{lead},visit,{created.isoformat()}\n")  # its very moment
+    with pytest.raises(RefusedError, match=r"1 of the 1,000 leads of .* and no event is from before its lead's time"):
+        try_training(home, home.project, file=lead_file, snapshot=None, events=events)
     tried = try_training(home, home.project, file=lead_file, snapshot=None, events=folder / "events.csv")
     assert tried.snapshot_digest == project.scored.card.snapshot_digest
     assert tried.model_digest == project.scored.card.model_digest

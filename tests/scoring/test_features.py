@@ -357,7 +357,11 @@ def test_events_are_attached_where_they_change_a_history(project: Project) -> No
         record_events(connection, events, NOW)
         made = attach(connection, home.snapshots_uri, schema, now=NOW)
         again = attach(connection, home.snapshots_uri, schema, now=NOW)
+        other = LeadEvent(lead_id="of nobody", kind="visit", at=before, known_at=before, value=None)
+        record_events(connection, [other], NOW)
+        later = attach(connection, home.snapshots_uri, schema, now=NOW)
     assert (made.leads, made.changed, again.changed, again.snapshot) == (leads.height, 1, 0, None)
+    assert (later.other_events - made.other_events, later.other_leads - made.other_leads) == (1, 1)
     assert made.snapshot is not None
     now = read_snapshot(home.snapshots_uri, schema)[1]
     changed = now.filter(now["leadgate_history"] != leads["leadgate_history"])

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from leadgate.app.cli.events import app
-from leadgate.errors import BadFileError
+from leadgate.errors import BadFileError, NotFoundError
 from leadgate.leads.event_files import import_events, read_events
 from leadgate.leads.events import history_from_json
 from leadgate.leads.feature_parsing import parse_features
@@ -21,7 +21,14 @@ from leadgate.leads.schema import Feature, FeatureType, LeadSchema
 from leadgate.records import LeadEvent
 from leadgate.scoring.contract import BadRequestError
 from leadgate.scoring.reported import decode_events
-from leadgate.storage.postgres.events import RecordedEvent, events_of, keep_columns, look_up, record_events
+from leadgate.storage.postgres.events import (
+    RecordedEvent,
+    events_of,
+    events_of_others,
+    keep_columns,
+    look_up,
+    record_events,
+)
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -177,6 +184,25 @@ def test_a_bad_row_refuses_the_file(tmp_path: Path, row: str, said: str) -> None
         list(read_events(read_table(file), file.name, NOW))
 
 
+PROJECT = "name: x\nlead:\n  id: lead_id\n  target: won\n  features:\n    size: {type: numeric}\n"
+
+
+def test_events_of_nobody_are_told_of(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ids of another system match no lead: every feature of events would be empty, and nobody would see why."""
+    file = tmp_path / "events.csv"
+    file.write_text("lead_id,kind,at\nL-1,visit,2026-05-01\nX-1,visit,2026-05-01\nX-1,visit,2026-05-02\n")
+    (tmp_path / "leadgate.yaml").write_text(PROJECT)
+    monkeypatch.setenv("LEADGATE_DATABASE_URL", database)
+    monkeypatch.setenv("LEADGATE_PROJECT", str(tmp_path))
+    with psycopg.connect(database) as connection:
+        keep_columns(connection, {"L-1": {"size": 1}}, NOW)
+    said = CliRunner().invoke(app, ["import", str(file)]).output
+    assert "1 of its 2 leads was never scored or imported here (X-1)" in said
+    with psycopg.connect(database) as connection:
+        assert events_of_others(connection, ["L-1"]) == (2, 1, ("X-1",))
+        assert events_of_others(connection, ["X-1", "L-1"]) == (0, 0, ())
+
+
 def events_of_file(folder: Path, text: str) -> list[LeadEvent]:
     """What a CSV of events says."""
     file = folder / "events.csv"
@@ -224,7 +250,7 @@ def test_the_commands_take_events_and_show_them(tmp_path: Path, database: str, m
     """Import says what was news; show lists the last first; a column that is not there is named."""
     file = tmp_path / "events.csv"
     file.write_text("lead_id,kind,at\nL-1,[red]visit,2026-05-01\nL-1,demo,2026-05-02\n")
-    (tmp_path / "leadgate.yaml").write_text("name: x\n")
+    (tmp_path / "leadgate.yaml").write_text(PROJECT)
     monkeypatch.setenv("LEADGATE_DATABASE_URL", database)
     monkeypatch.setenv("LEADGATE_PROJECT", str(tmp_path))
     run = CliRunner().invoke
@@ -233,13 +259,19 @@ def test_the_commands_take_events_and_show_them(tmp_path: Path, database: str, m
         "received": 2,
         "added": 0,
         "ignored_columns": [],
+        "unknown_leads": ["L-1"],
     }
     assert [e["kind"] for e in json.loads(run(app, ["show", "L-1", "--json"]).output)] == ["demo", "[red]visit"]
     with psycopg.connect(database) as connection:
         acts = connection.execute("SELECT act, subject FROM leadgate.audit_log").fetchall()
     assert acts == [("events.import", "file events.csv")]
     assert "[red]visit" in run(app, ["show", "L-1"]).output
-    assert "No event of lead 'L-2'" in run(app, ["show", "L-2"]).output
+    with psycopg.connect(database) as connection:
+        keep_columns(connection, {"L-2": {"size": 1}}, NOW)
+    assert "Lead 'L-2' is known, and no event of it is" in run(app, ["show", "L-2"]).output
+    nobody = run(app, ["show", "L-3"]).exception
+    assert isinstance(nobody, NotFoundError)
+    assert "never scored or imported" in str(nobody)
     file.write_text("lead_id,at\nL-1,2026-05-01\n")
     refused = run(app, ["import", str(file)])
     assert isinstance(refused.exception, BadFileError)

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import polars as pl
+
 from leadgate.app.wire import Home
 from leadgate.errors import RefusedError
 from leadgate.leads.checking import check_leads
 from leadgate.leads.event_files import read_events
+from leadgate.leads.events import events_in_history
 from leadgate.leads.files import read_table
-from leadgate.leads.frames import empty_leads, merge
+from leadgate.leads.frames import HISTORY, empty_leads, merge
 from leadgate.leads.made import with_history
 from leadgate.leads.project import Project
 from leadgate.leads.snapshots import commit_snapshot
@@ -61,7 +64,9 @@ def try_training(
     with tempfile.TemporaryDirectory() as folder:
         step(f"checking {file.name}")
         leads = check_leads(project, file=file, now=home.clock()).leads
-        leads = with_history(leads, project.lead, _events(project, events, home.clock()))
+        found = _events(project, events, home.clock())
+        leads = with_history(leads, project.lead, found)
+        _require_matches(project, leads, file, found, events)
         merged = merge(empty_leads(project.lead), leads, project.lead.id)
         facts = {"file": file.name, "import_id": "", "quarantined": "0"}
         commit_snapshot(f"{folder}/leads", merged, project.lead, facts)
@@ -84,6 +89,28 @@ def _events(project: Project, file: Path | None, now: datetime) -> dict[str, lis
     for event in first.values():
         found.setdefault(event.lead_id, []).append(event)
     return found
+
+
+def _require_matches(
+    project: Project, leads: pl.DataFrame, file: Path, found: dict[str, list[LeadEvent]], events: Path | None
+) -> None:
+    """Refuse files of which none of the events can count for one of the leads."""
+    lead = project.lead
+    if events is None or lead.code is None or not lead.code.takes_events or leads.is_empty():
+        return
+    ids = set(leads[lead.id])
+    both = ids & found.keys()
+    if not both:
+        ours, theirs = (", ".join(map(repr, sorted(some)[:3])) for some in (ids, found))
+        raise RefusedError(
+            f"No event of {events.name} is of a lead of {file.name}: the ids of the files do not match. Leads are such "
+            f"as {ours}; events are of {theirs}. Write the leads' ids as lead_id of the events."
+        )
+    if not any(events_in_history(text) for text in leads[HISTORY]):
+        raise RefusedError(
+            f"{len(both):,} of the {len(ids):,} leads of {file.name} have events in {events.name}, and no event is "
+            f"from before its lead's time ({lead.timestamp}) and was known by then; only such events count."
+        )
 
 
 def _try(project: Project, uri: str, snapshot: int | None, step: Step) -> Tried:

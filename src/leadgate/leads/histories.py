@@ -3,13 +3,13 @@
 What is laid is cut at each lead's time by ``made.py``; here it is read, some thousand leads at a time.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import polars as pl
 
-from leadgate.errors import RefusedError
+from leadgate.errors import NotFoundError, RefusedError
 from leadgate.leads.events import events_in_history
 from leadgate.leads.feature_code import FILE
 from leadgate.leads.frames import HISTORY, columns_of, merge, raw_columns_of
@@ -17,7 +17,7 @@ from leadgate.leads.made import times_of, with_history
 from leadgate.leads.schema import LeadSchema
 from leadgate.leads.snapshots import Snapshot, commit_snapshot, read_snapshot
 from leadgate.storage.postgres.connection import Connection
-from leadgate.storage.postgres.events import KnownLead, keep_columns, look_up
+from leadgate.storage.postgres.events import KnownLead, events_of_others, keep_columns, look_up, unknown_leads
 from leadgate.storage.postgres.imports import serialise_imports
 
 _AT_ONCE = 5_000
@@ -39,6 +39,12 @@ class Attached:
     """Whose history became another one."""
     snapshot: Snapshot | None
     """The new snapshot; None where nothing changed."""
+    other_events: int
+    """Events of leads that are not in the snapshot."""
+    other_leads: int
+    """How many such leads there are."""
+    some_other_leads: tuple[str, ...]
+    """Ids of a few of them."""
 
 
 def attach_histories(
@@ -69,6 +75,18 @@ def _known(connection: Connection, leads: pl.DataFrame, schema: LeadSchema) -> I
     """The events also where today's features.py takes the time alone: that of another version, or of tomorrow, may."""
     for part in leads.iter_slices(_AT_ONCE):
         yield part, look_up(connection, part[schema.id].to_list(), events=True)
+
+
+def strangers_among(connection: Connection, uri: str, schema: LeadSchema, leads: Sequence[str]) -> tuple[str, ...]:
+    """Of some leads, by id, those that were neither scored nor imported: no import of the last snapshot had them."""
+    unknown = unknown_leads(connection, leads)
+    if not unknown:
+        return ()
+    try:
+        imported = set(read_snapshot(uri, schema)[1][schema.id])
+    except NotFoundError:  # nothing was imported yet
+        return unknown
+    return tuple(lead for lead in unknown if lead not in imported)
 
 
 def times_that_stay(existing: pl.DataFrame, incoming: pl.DataFrame, schema: LeadSchema) -> dict[str, datetime]:
@@ -121,9 +139,13 @@ def attach(
         step("writing the snapshot")
         facts = {"file": "events attach", "import_id": "", "quarantined": "0"}
         snapshot = commit_snapshot(uri, merged, schema, facts)
+    events, others, some = events_of_others(connection, leads[schema.id].to_list())
     return Attached(
         leads=leads.height,
         with_events=sum(events_in_history(text) > 0 for text in fresh[HISTORY]) if HISTORY in fresh.columns else 0,
         changed=merged.changed,
         snapshot=snapshot,
+        other_events=events,
+        other_leads=others,
+        some_other_leads=some,
     )

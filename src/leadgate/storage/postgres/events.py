@@ -85,6 +85,21 @@ def events_of(connection: Connection, lead_id: str, *, most: int = 50) -> list[R
         return cursor.execute(statement("events", "events_of"), {"lead_id": lead_id, "most": most}).fetchall()
 
 
+def unknown_leads(connection: Connection, leads: Sequence[str]) -> tuple[str, ...]:
+    """Of some leads, by id, those that were neither scored nor imported since there is a features.py."""
+    rows = connection.execute(statement("events", "unknown_leads"), {"leads": list(dict.fromkeys(leads))}).fetchall()
+    return tuple(row[0] for row in rows)
+
+
+def events_of_others(
+    connection: Connection, leads: Sequence[str], *, most: int = 5
+) -> tuple[int, int, tuple[str, ...]]:
+    """Events of leads that are not among ``leads``: how many, of how many leads, and the first ids of these."""
+    asked = {"leads": list(leads), "most": most}
+    ((events, others, some),) = connection.execute(statement("events", "events_of_others"), asked).fetchall()
+    return events, others, tuple(some)
+
+
 def look_up(
     connection: Connection, leads: Sequence[str], *, columns: bool = False, events: bool = False
 ) -> dict[str, KnownLead]:

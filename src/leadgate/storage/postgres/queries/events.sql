@@ -15,6 +15,25 @@ WHERE lead_id = %(lead_id)s
 ORDER BY at DESC, kind, value
 LIMIT %(most)s
 
+-- unknown_leads
+-- Of some leads, those that were neither scored nor imported since there is a features.py.
+SELECT asked.lead_id
+FROM unnest(%(leads)s::text[]) AS asked (lead_id)
+WHERE NOT EXISTS (SELECT FROM leadgate.prediction_logs p WHERE p.lead_id = asked.lead_id)
+  AND NOT EXISTS (SELECT FROM leadgate.lead_columns c WHERE c.lead_id = asked.lead_id)
+ORDER BY asked.lead_id
+
+-- events_of_others
+-- Events of leads that are not among some: how many, of how many leads, and the first of these.
+WITH others AS (
+    SELECT e.lead_id, count(*) AS events
+    FROM leadgate.lead_events e
+    WHERE NOT EXISTS (SELECT FROM unnest(%(leads)s::text[]) AS known (lead_id) WHERE known.lead_id = e.lead_id)
+    GROUP BY e.lead_id
+)
+SELECT coalesce(sum(events), 0)::bigint, count(*), ARRAY(SELECT lead_id FROM others ORDER BY lead_id LIMIT %(most)s)
+FROM others
+
 -- look_up
 -- One row for each lead that was asked for: its columns as last imported, and its events, oldest first.
 SELECT asked.lead_id, columns.raw_values::text, events.found::text
