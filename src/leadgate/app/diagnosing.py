@@ -43,7 +43,7 @@ def diagnose(home: Home, since: datetime | None = None) -> Diagnosis:
     return weigh(
         findings,
         model_name=project.name,
-        sources=source_features([f.name for f in project.lead.used], rules.integration.source_feature),
+        sources=source_features([f.name for f in project.lead.sound], rules.integration.source_feature),
         since=now - timedelta(days=rules.window_days),
         now=now,
     )

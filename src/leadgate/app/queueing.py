@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from procrastinate import App
 from procrastinate.connector import BaseConnector
@@ -166,7 +166,9 @@ def _task(home: Home, job: Job, pace: Pace, ended: Callable[[Run], None]) -> Cal
     def task(timestamp: int) -> None:
         del timestamp
         try:
-            run = run_job(home, job, WORKER, tries=pace.retries + 1)
+            # A features.py that is mended meanwhile is taken as it is, without a new start.
+            anew = home if home.project.lead.fault is None else replace(home)
+            run = run_job(anew, job, WORKER, tries=pace.retries + 1)
         except RefusedError as error:
             log.info("%s left out: %s", job.name, error)
             return

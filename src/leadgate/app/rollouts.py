@@ -257,8 +257,9 @@ def _scored(home: Home, version: Version) -> Scored:
 
 
 def _refuse_bad_rules(home: Home) -> None:
-    used = {feature.name for feature in home.project.lead.used}
-    segments = segments_of(home.project, home.project.rollout)
+    lead, segments = home.project.lead, segments_of(home.project, home.project.rollout)
+    columns_only = {feature.name for feature in lead.features}.issuperset(segments)
+    used = {feature.name for feature in (lead.sound if columns_only else lead.used)}
     if len(segments) > SEGMENTS:
         raise RefusedError(
             f"A rollout is broken down by at most {SEGMENTS} features, and {len(segments)} are named "

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import lru_cache
 from types import CodeType, ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from leadgate.errors import BadConfigError
 from leadgate.leads.events import Events
@@ -57,6 +57,28 @@ class FeatureCode(Record):
     def inputs(self) -> frozenset[str]:
         """The columns that they take."""
         return frozenset(name for feature in self.features for name in feature.inputs)
+
+
+class FaultyCode:
+    """Stands where a ``FeatureCode`` would, for a features.py that cannot be used: whoever asks for features is told.
+
+    So a project can be read whatever its features.py says, and nothing can be trained, scored or hashed as if it had
+    none.
+    """
+
+    def __init__(self, fault: str) -> None:
+        self._fault = fault
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Raises BadConfigError with the fault."""
+        if name.startswith("_"):  # what Python and pydantic look for is not there
+            raise AttributeError(name)
+        raise BadConfigError(self._fault)
+
+
+def fault_of(code: FeatureCode | FaultyCode | None) -> str | None:
+    """Why a features.py cannot be used, as a sentence; None where it can, or where there is none."""
+    return code._fault if isinstance(code, FaultyCode) else None  # noqa: SLF001  # public names raise
 
 
 class Failure(NamedTuple):

@@ -98,7 +98,7 @@ def parse_lawful(source: str, file: str) -> ast.Module:
     """
     try:
         module = ast.parse(source)
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = getattr(error, "lineno", None) or 1
         raise BadConfigError(f"{file}, line {line}: this is not Python: {getattr(error, 'msg', error)}.") from error
     _require_lawful(module, file)

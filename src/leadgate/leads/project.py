@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 from leadgate.errors import BadConfigError
 from leadgate.leads.alert_rules import AlertRules
 from leadgate.leads.exploration_rules import ExplorationRules
-from leadgate.leads.feature_code import FILE
+from leadgate.leads.feature_code import FILE, FaultyCode
 from leadgate.leads.feature_parsing import every_feature, parse_features
 from leadgate.leads.monitoring_rules import MonitoringRules
 from leadgate.leads.retraining_rules import RetrainingRules
@@ -125,10 +125,15 @@ class Project(Record):
     alerts: AlertRules = AlertRules()
 
 
-def parse_project(text: str, source: str, features: str | None = None) -> Project:
+def parse_project(
+    text: str, source: str, features: str | BadConfigError | None = None, features_source: str = FILE
+) -> Project:
     """Read the text of a leadgate.yaml, and of the features.py beside it, where there is one.
 
-    ``source`` names the file in error messages. Raises BadConfigError with the line, the key and what to do.
+    ``source`` and ``features_source`` name the files in error messages; ``features`` may be why there is no text.
+    Where only features.py is at fault the project is read: what needs its features raises the fault (``FaultyCode``),
+    and all else goes on, the way back to another version above all. Raises BadConfigError for leadgate.yaml, with the
+    line, the key and what to do.
     """
     try:
         tree = yaml.safe_load(text)
@@ -141,21 +146,29 @@ def parse_project(text: str, source: str, features: str | None = None) -> Projec
         raise BadConfigError(f"{source}: lead.code is not written here; own features stand in {FILE} beside it.")
     try:
         project = Project.model_validate(_with_names(tree), context=_WRITTEN)
-        return project.model_copy(update={"lead": with_code(project.lead, features, source)})
     except ValidationError as error:
         raise BadConfigError(_sentence(error, root, source)) from error
+    try:
+        if isinstance(features, BadConfigError):
+            raise features
+        lead = with_code(project.lead, features, source, features_source)
+    except BadConfigError as fault:
+        if features is None and not project.lead.made:
+            raise
+        lead = project.lead.model_copy(update={"code": FaultyCode(str(fault))})
+    return project.model_copy(update={"lead": lead})
 
 
-def with_code(schema: LeadSchema, features: str | None, source: str) -> LeadSchema:
+def with_code(schema: LeadSchema, features: str | None, source: str, file: str = FILE) -> LeadSchema:
     """The schema with the features that the text of a features.py makes, or without any. Raises BadConfigError."""
-    code = None if features is None else parse_features(features, schema)
-    known = {} if features is None else {made.name: made.type for made in every_feature(features, schema)}
+    code = None if features is None else parse_features(features, schema, file)
+    known = {} if features is None else {made.name: made.type for made in every_feature(features, schema, file)}
     for rules in schema.made:
         where = f"{source}: lead.made.{rules.name}"
         if rules.name not in known:
             near = difflib.get_close_matches(rules.name, known, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}." if known else "write one."
-            raise BadConfigError(f"{where}: {FILE} has no function of this name; {hint}")
+            raise BadConfigError(f"{where}: {file} has no function of this name; {hint}")
         if rules.range is not None and known[rules.name] is not FeatureType.NUMERIC:
             raise BadConfigError(f"{where}: only a numeric feature has a range; it is {known[rules.name].value}.")
         if rules.categories is not None and known[rules.name] is not FeatureType.CATEGORICAL:

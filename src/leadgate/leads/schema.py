@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from leadgate.leads.feature_code import FeatureCode
+from leadgate.leads.feature_code import FeatureCode, fault_of
 from leadgate.leads.kinds import FeatureType, FeatureValue, Record
 
 __all__ = [
@@ -87,7 +87,10 @@ class LeadSchema(Record):
     made: tuple[MadeRules, ...] = ()
     """Settings of features that features.py makes."""
     code: FeatureCode | None = None
-    """The features.py beside leadgate.yaml; never written in it. A version's card carries the one it learnt with."""
+    """The features.py beside leadgate.yaml; never written in it. A version's card carries the one it learnt with.
+
+    Of one that cannot be used a ``FaultyCode`` stands here: whatever needs its features raises its fault.
+    """
 
     @model_validator(mode="after")
     def _hangs_together(self) -> "LeadSchema":
@@ -105,8 +108,20 @@ class LeadSchema(Record):
     @model_serializer(mode="wrap")
     def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without features.py a schema is written as it was before there was one, byte for byte."""
+        if self.fault is not None:  # no card can be read that says so
+            return {**handler(self.model_copy(update={"code": None})), "code": {"fault": self.fault}}
         written: dict[str, Any] = handler(self)
         return {key: value for key, value in written.items() if key not in {"made", "code"} or value}
+
+    @property
+    def fault(self) -> str | None:
+        """Why features.py cannot be used, as a sentence; None where it can, or where there is none."""
+        return fault_of(self.code)
+
+    @property
+    def sound(self) -> tuple[Feature, ...]:
+        """``used``, less the made features where features.py cannot be used: for looking on, never to make a model."""
+        return self.used if self.fault is None else tuple(feature for feature in self.features if feature.use)
 
     @property
     def used(self) -> tuple[Feature, ...]:

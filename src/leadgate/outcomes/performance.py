@@ -105,7 +105,9 @@ def judge(
 def _segment(project: Project, by: str | None) -> str | None:
     if by is None or by == "version":
         return None
-    names = [feature.name for feature in project.lead.used if feature.type.value != "numeric"]
+    lead = project.lead
+    features = lead.sound if any(feature.name == by for feature in lead.features) else lead.used
+    names = [feature.name for feature in features if feature.type.value != "numeric"]
     if by not in names:
         raise RefusedError(f"Cannot break performance down by {by!r}; give version or one of {', '.join(names)}.")
     return by

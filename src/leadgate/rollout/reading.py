@@ -244,7 +244,10 @@ def _quantile(counts: Sequence[int], edges: Sequence[float], q: float) -> float 
 
 
 def _features(connection: Connection, project: Project, history: History, now: datetime) -> tuple[FeatureHealth, ...]:
-    declared = {f.name: f.categories for f in project.lead.used if f.categories is not None}
+    # Of made features as leadgate.yaml says it, without a look at features.py: a rollout goes on whatever is in it.
+    said = [(f.name, f.categories) for f in project.lead.features if f.use]
+    said += [(made.name, made.categories) for made in project.lead.made if made.use]
+    declared = {name: categories for name, categories in said if categories is not None}
     began = history.rollout.started_at
     spans = ((history.state.since, now), (began - _BEFORE, began))
     stage, before = (

@@ -109,7 +109,7 @@ def weighed(run: CheckRun, project: Project) -> Diagnosis:
 
     What only a fresh look finds out, such as why answers are slow, is not among them.
     """
-    named = [feature.name for feature in project.lead.used]
+    named = [feature.name for feature in project.lead.sound]
     return diagnose(
         run.findings,
         model_name=project.name,
