@@ -12,7 +12,7 @@ from leadgate.app.configuring import read_configuration
 from leadgate.app.diagnosing import diagnose
 from leadgate.app.jobs import Job
 from leadgate.app.lineage import reproduce_version
-from leadgate.app.retraining import retrain
+from leadgate.app.retraining import retrain, unfinished
 from leadgate.app.rollouts import evaluate, start
 from leadgate.app.routing import promote, roll_back, route_in_force, set_route
 from leadgate.app.wire import Home, read_project
@@ -71,6 +71,7 @@ def test_what_needs_the_file_of_today_says_what_is_wrong_and_where(broken: Home,
     with home.connection() as connection, pytest.raises(BadConfigError, match=said):
         import_leads(connection, home.snapshots_uri, home.project, file=file, now=NOW)
     assert {version.version for version in home.registry.versions()} == {"1", "2"}
+    assert unfinished(home) is None
 
 
 def test_a_worker_goes_on_and_takes_the_file_once_it_is_mended(broken: Home) -> None:

@@ -98,7 +98,8 @@ def reason_of(text: str) -> str:
 
 
 def begin(home: Home, *, trigger: str, reason: str, by: str, emergency: bool) -> Retraining:
-    """Write down that a run begins, and why."""
+    """Write down that a run begins, and why. Raises BadConfigError for a features.py that cannot be used."""
+    _ = home.project.lead.used  # a fault of the file is said before anything begins
     new = NewRetraining(
         model_name=home.project.name,
         started_at=home.clock(),
