@@ -117,7 +117,34 @@ def test_what_is_no_event_is_refused_with_its_field(wrong: dict[str, Any], path:
     with pytest.raises(BadRequestError) as listed:
         decode_events(json.dumps([{"lead_id": "L-1", "kind": "visit"}, given]).encode(), NOW)
     assert (alone.value.status, alone.value.path) == (422, path)
-    assert listed.value.path in (f"$[1]{path[1:]}", f"$[...]{path[1:]}")
+    assert listed.value.path == f"$[1]{path[1:]}"
+    for error in (alone.value, listed.value):
+        assert error.detail.startswith(f"{error.path}: ")
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    (
+        ('[{"lead_id": "a", "kind": "b"}, {"lead_id": "a", "kind": "b", "at": "1.6.2026"}]', "2026-06-01T10:00:00Z"),
+        (json.dumps([{"lead_id": "a", "kind": "b"}] * 1001), "A request takes 1 to 1,000 events"),
+        ("[]", "A request takes 1 to 1,000 events"),
+        ("7", "The body: Expected"),
+        ('{"lead_id": "a", "kind": "b", "known_at": "2026-05-01T00:00:00Z"}', "not sent; only a file may say it"),
+        ('[{"lead_id": 7}, ', "$[0].lead_id: Expected `str`"),
+    ),
+)
+def test_the_sentence_alone_says_what_to_send(body: str, said: str) -> None:
+    """Many a client logs `detail` and nothing else."""
+    with pytest.raises(BadRequestError) as refused:
+        decode_events(body.encode(), NOW)
+    assert said in refused.value.detail
+
+
+def test_an_event_of_a_clock_ahead_is_known_when_it_happens() -> None:
+    """Not before: nobody knows of an event before it happens. One of the past is known now."""
+    ahead, past = NOW + timedelta(hours=2), NOW - DAY
+    given = [{"lead_id": "a", "kind": "b", "at": at.isoformat()} for at in (ahead, past)]
+    assert [event.known_at for event in decode_events(json.dumps(given).encode(), NOW)] == [ahead, NOW]
 
 
 @pytest.mark.parametrize("body", (b'{"lead_id": "a", "kind": "b", "value": NaN}', b"[", b""))

@@ -99,18 +99,42 @@ _EVENTS = msgspec.json.Decoder(EventIn | Annotated[list[EventIn], msgspec.Meta(m
 
 
 def decode_events(body: bytes, now: datetime) -> list[LeadEvent]:
-    """One event or a list of them, as they are known from ``now`` (UTC) on. Raises BadRequestError."""
-    decoded = decode_with(_EVENTS, body, list(EventIn.__struct_fields__))
+    """One event or a list of them, as they are known from ``now`` (UTC) on.
+
+    Raises BadRequestError, whose sentence names the field too: many a client logs that alone.
+    """
+    try:
+        decoded = decode_with(_EVENTS, body, list(EventIn.__struct_fields__))
+    except BadRequestError as error:
+        raise _with_field(error) from error
     if isinstance(decoded, list):
         return [_event(given, now, f"$[{i}]") for i, given in enumerate(decoded)]
     return [_event(decoded, now, "$")]
 
 
+def _with_field(error: BadRequestError) -> BadRequestError:
+    if error.path is None:
+        return error
+    path, detail = error.path, error.detail
+    if path == "$" and "`array` of length" in detail:
+        return BadRequestError(f"A request takes 1 to {BATCH_LIMIT:,} events; send the others in another one.", path)
+    if path.endswith(".known_at"):
+        detail = "It is when the event arrives here, so it is not sent; only a file may say it."
+    elif path.endswith(".at"):
+        detail += " Write it with a zone, such as 2026-06-01T10:00:00Z."
+    return BadRequestError(f"{'The body' if path == '$' else path}: {detail}", path)
+
+
 def _event(given: EventIn, now: datetime, where: str) -> LeadEvent:
-    """Its kind is cleaned as a file's is."""
-    kind, at = clean_text(given.kind), in_utc(given.at, f"{where}.at") or now
+    """Its kind is cleaned as a file's is; of a clock that is ahead of ours, it is known when it happens."""
+    path = f"{where}.at"
+    try:
+        kind, at = clean_text(given.kind), in_utc(given.at, path) or now
+    except BadRequestError as error:
+        raise BadRequestError(f"{path}: {error.detail}", path) from error
     if kind is None:
-        raise BadRequestError("An event has a kind: a word of your own for what the lead did.", f"{where}.kind")
+        path = f"{where}.kind"
+        raise BadRequestError(f"{path}: An event has a kind: a word of your own for what the lead did.", path)
     if at > now + _CLOCK_TOLERANCE:
-        raise BadRequestError("The event lies in the future; send it when it has happened.", f"{where}.at")
-    return LeadEvent(lead_id=given.lead_id, kind=kind, at=at, known_at=now, value=given.value)
+        raise BadRequestError(f"{path}: The event lies in the future; send it when it has happened.", path)
+    return LeadEvent(lead_id=given.lead_id, kind=kind, at=at, known_at=max(now, at), value=given.value)
