@@ -11,6 +11,7 @@ from leadgate.leads.alert_rules import AlertRules
 from leadgate.leads.exploration_rules import ExplorationRules
 from leadgate.leads.feature_code import FILE, FaultyCode
 from leadgate.leads.feature_parsing import every_feature, parse_features
+from leadgate.leads.mistakes import complaint, first_mistake
 from leadgate.leads.monitoring_rules import MonitoringRules
 from leadgate.leads.retraining_rules import RetrainingRules
 from leadgate.leads.rollout_rules import RolloutRules
@@ -196,7 +197,7 @@ def _listed(settings: dict[str, Any]) -> list[Any]:
 
 def _sentence(error: ValidationError, root: yaml.Node | None, source: str) -> str:
     """Make one sentence of the first mistake that pydantic found."""
-    first = error.errors()[0]
+    first = first_mistake(error)
     path, line = _locate(root, first["loc"])
     where = f"{source}, line {line}" if line else source
     dotted = ".".join(path)
@@ -206,9 +207,7 @@ def _sentence(error: ValidationError, root: yaml.Node | None, source: str) -> st
         return f"{where}: unknown key {dotted!r}; {hint}"
     if first["type"] == "missing":
         return f"{where}: {dotted!r} is missing; add it."
-    message = first["msg"].removeprefix("Value error, ")
-    given = "" if isinstance(first["input"], dict | list) else f" (it is {first['input']!r})"
-    return f"{where}: {dotted or 'the file'}: {message[:1].lower()}{message[1:]}{given}."
+    return f"{where}: {dotted or 'the file'}: {complaint(first)}."
 
 
 def _locate(root: yaml.Node | None, loc: tuple[int | str, ...]) -> tuple[list[str], int | None]:
