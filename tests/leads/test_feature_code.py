@@ -110,6 +110,23 @@ def test_a_column_may_be_called_as_a_function_of_python_is() -> None:
         ("_n = 0\ndef f(visits: float | None) -> float:\n    global _n\n    return _n\n", "changes no global name"),
         ("_X = 1 / 0\n" + GOOD, "line 1 raised ZeroDivisionError"),
         ("def f(visit: float | None) -> float:\n    return 1.0\n", "did you mean 'visits'?"),
+        (
+            "def f(converted: bool | None) -> float:\n    return 1.0\n",
+            "'converted' of 'f' is the target, which is known only",
+        ),
+        ("def f(lead_id: str | None) -> float:\n    return 1.0\n", "'lead_id' of 'f' is the lead's id"),
+        (
+            "from datetime import datetime\ndef f(created: datetime) -> float:\n    return 1.0\n",
+            "line 2: parameter 'created' of 'f' is lead.timestamp, which is no feature; take the score's time",
+        ),
+        (
+            "from datetime import datetime\ndef f(visits: datetime) -> float:\n    return 1.0\n",
+            "annotated as the score's time; for the column write `visits: float | None`",
+        ),
+        (
+            "from leadgate import Events\ndef f(company_size: Events) -> float:\n    return 1.0\n",
+            "'company_size' of 'f' is a column of leadgate.yaml and annotated as the lead's events",
+        ),
         ("def f(visits) -> float:\n    return 1.0\n", "write `visits: float | None`"),
         ("def f(visits: float) -> float:\n    return 1.0\n", "is a numeric column; write `visits: float | None`"),
         ("def f(source: float | None) -> float:\n    return 1.0\n", "is a categorical column"),

@@ -38,6 +38,8 @@ _MADE: dict[Any, FeatureType] = {
     for kind in (plain, plain | None)
 }
 """By return annotation, the type of a feature."""
+_AT = "at"
+"""How documents call the score's time; so may a file call its timestamp, and nobody is misled."""
 
 
 def parse_features(source: str, schema: LeadSchema, file: str = FILE) -> FeatureCode:
@@ -109,7 +111,10 @@ def _feature(
     """One function as a feature."""
     hints = _hints(node, function, file)
     declared = {feature.name: feature.type for feature in schema.features}
-    taken = [_taken(node, argument, hints, declared, file) for argument in _arguments(node, file)]
+    arguments = _arguments(node, file)
+    for argument in arguments:
+        _require_no_own_column(node, argument, schema, list(declared), file)
+    taken = [_taken(node, argument, hints, declared, file) for argument in arguments]
     columns = [name for name in taken if isinstance(name, str)]
     takes_events, takes_at = Events in taken, datetime in taken
     if (takes_events or takes_at) and schema.timestamp is None:
@@ -150,6 +155,28 @@ def _arguments(node: ast.FunctionDef | ast.AsyncFunctionDef, file: str) -> list[
     return a.args
 
 
+def _require_no_own_column(
+    node: ast.FunctionDef | ast.AsyncFunctionDef,
+    argument: ast.arg,
+    schema: LeadSchema,
+    declared: Sequence[str],
+    file: str,
+) -> None:
+    """Refuse what is no feature of a lead and has a column all the same: its target, its id, its timestamp."""
+    why = {
+        schema.target: "is the target, which is known only after the score: no feature may take it",
+        schema.id: "is the lead's id, which says nothing of any other lead: no feature may take it",
+    }
+    if schema.timestamp is not None and argument.arg != _AT:
+        why[schema.timestamp] = (
+            "is lead.timestamp, which is no feature; take the score's time under another name, `at: datetime` (in "
+            "training that is the lead's timestamp, in an answer the moment of the score)"
+        )
+    own = None if column_of(argument.arg, declared) else column_of(argument.arg, list(why))
+    if own is not None:
+        refuse(argument, file, f"parameter {argument.arg!r} of {node.name!r} {why[own]}")
+
+
 def _taken(
     node: ast.FunctionDef | ast.AsyncFunctionDef,
     argument: ast.arg,
@@ -159,10 +186,18 @@ def _taken(
 ) -> Any:
     """What a parameter takes: the name of a column, the class Events, or the class datetime."""
     hint = hints.get(argument.arg)
-    if hint in {Events, datetime}:
-        return hint
     column = column_of(argument.arg, list(declared))
     where = f"parameter {argument.arg!r} of {node.name!r}"
+    if hint in {Events, datetime}:
+        if column is None:
+            return hint
+        what = "the lead's events" if hint is Events else "the score's time"
+        refuse(
+            argument,
+            file,
+            f"{where} is a column of leadgate.yaml and annotated as {what}; for the column write `{argument.arg}: "
+            f"{_WORDS[declared[column]]}`, for {what} give it another name",
+        )
     if column is None:
         near = difflib.get_close_matches(argument.arg, [parameter_for(name) for name in declared], n=1, cutoff=0.5)
         hint_at = f"did you mean {near[0]!r}?" if near else f"columns: {', '.join(map(parameter_for, declared))}"
