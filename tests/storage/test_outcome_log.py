@@ -99,7 +99,7 @@ def test_a_file_with_a_misspelt_column_is_refused_and_other_columns_are_named(tm
     ("row", "said"),
     (
         ("A,,2026-04-01", "row 2, column 'converted': the value is missing \\(1 of 1 rows is bad\\)"),
-        ("A,won,2026-04-01", "'won' is neither yes nor no"),
+        ("A,won,2026-04-01", "'won' cannot be read as yes or no"),
         ("A,yes,1780000000", "'1780000000' cannot be read as a time, such as 2026-06-01T10:00:00Z"),
     ),
 )

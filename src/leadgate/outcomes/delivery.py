@@ -21,7 +21,7 @@ _TIME_NAMES = ("outcome_at", "outcome_timestamp", "outcome_time", "closed_at", "
 _OPTIONAL = ("deal_size", "days_to_close")
 _UNREADABLE = {
     "lead_id": "cannot be read as text",
-    "converted": "is neither yes nor no",
+    "converted": "cannot be read as yes or no",
     "outcome_at": NO_TIME,
     "deal_size": NO_NUMBER,
     "days_to_close": NO_NUMBER,

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from leadgate.app.cli.options import HERE, AsJson, ProjectDir
-from leadgate.app.cli.output import console, print_json
+from leadgate.app.cli.output import console, counted, print_json
 from leadgate.app.wire import open_home
 
 app = typer.Typer(help="Record when the sales team was in touch with leads.", no_args_is_help=True)
@@ -30,4 +30,4 @@ def import_(
     if as_json:
         print_json({"received": received, "added": added})
         return
-    console.print(f"{added:,} contacts added, {received - added:,} known already.")
+    console.print(f"{counted(added, 'contact')} added, {received - added:,} known already.")

@@ -138,8 +138,9 @@ def attach(project: ProjectDir = HERE, as_json: AsJson = False) -> None:
     )
     if found.other_events:
         console.print(
-            f"{counted(found.other_events, 'event')} of {counted(found.other_leads, 'lead')} match no lead of the "
-            f"snapshot ({_some(found.some_other_leads, found.other_leads)}); they are kept for leads that come later.",
+            f"No lead of the snapshot matches {counted(found.other_events, 'event')} of "
+            f"{counted(found.other_leads, 'lead')} ({_some(found.some_other_leads, found.other_leads)}), kept for "
+            "leads that come later.",
             markup=False,
             soft_wrap=True,
         )

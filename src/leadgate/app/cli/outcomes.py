@@ -40,6 +40,7 @@ def import_(
     if recorded.unknown_leads:
         some = ", ".join(recorded.unknown_leads[:5])
         console.print(
-            f"{counted(len(recorded.unknown_leads), 'lead')} never scored here ({some}); their outcomes are kept.",
+            f"Never scored here: {counted(len(recorded.unknown_leads), 'lead')} ({some}). Outcomes of such leads are "
+            "kept.",
             markup=False,
         )
