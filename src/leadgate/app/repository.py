@@ -34,7 +34,7 @@ _WRITTEN = {
     "tests/test_features.py": "features against values by hand",
     "tests/test_events.py": "how a feature of events is tested",
     "tests/test_project.py": "data fit, training is repeatable",
-    "Makefile": "the seven steps; the line DATA names the file",
+    "Makefile": "the seven steps; DATA and EVENTS name the files",
     ".github/workflows/leadgate.yml": "the seven steps on GitHub, and each week",
     ".pre-commit-config.yaml": "what runs before a commit",
     "pyproject.toml": "how the tools judge",
@@ -65,6 +65,17 @@ class Repository:
     """Each file with what it is, in the order in which to look at them."""
 
     @property
+    def warning(self) -> str | None:
+        """What a build machine would miss."""
+        if not _is_outside(self.data):
+            return None
+        return (
+            f"{self.data} lies outside the repository: `make` finds it on this machine, the workflow on GitHub does "
+            "not. For that copy it into the repository and name the copy in the line DATA of the Makefile, or let a "
+            "step bring it (README.md, On GitHub)."
+        )
+
+    @property
     def next_steps(self) -> str:
         """What to do now."""
         return f"Begin with {Path(self.folder, 'README.md')}. Then, there: make all"
@@ -90,7 +101,7 @@ def start_repository(
     table = sample if sample is not None else read_table(source).frame  # type: ignore[arg-type]  # one of both is there
     data = SAMPLE.as_posix() if source is None else _named(source, folder)
     inspection = inspect(table, Path(data).name, id_column=id_column, target=target, timestamp=timestamp)
-    files = dict(_rendered(inspection, name=name, data=data, sample=sample is not None))
+    files = dict(_rendered(inspection, name=name, data=data, sample=sample is not None, leadgate=_own_release(folder)))
     parse_project(files[CONFIG], CONFIG)  # what we write, we can read
     folder.mkdir(parents=True, exist_ok=True)
     for path, text in files.items():
@@ -135,17 +146,26 @@ def _named(source: Path, folder: Path) -> str:
     return named
 
 
-def _rendered(inspection: Inspection, *, name: str, data: str, sample: bool) -> Iterator[tuple[str, str]]:
-    """Each file with its text."""
+def _is_outside(named: str) -> bool:
+    """Whether a file, as the Makefile names it, is not in the repository."""
+    return Path(named).is_absolute() or named.startswith("../")
+
+
+def _rendered(
+    inspection: Inspection, *, name: str, data: str, sample: bool, leadgate: str
+) -> Iterator[tuple[str, str]]:
+    """Each file with its text. ``leadgate`` is this release as pip is asked for it."""
     examples = choose_examples(inspection)
     facts = {
         "name": name,
         "data": data,
         "sample": sample,
+        "outside": _is_outside(data),
         "rows": f"{inspection.rows:,}",
         "examples": examples,
         "python": f"{sys.version_info.major}.{sys.version_info.minor}",
-        "pins": _pins(),
+        "pins": [leadgate, *_installed(sorted(MAKERS - {"leadgate", "python"}))],
+        "version": __version__,
     }
     least = least_auc(inspection, SplitRules().holdout)
     yield CONFIG, write_yaml(inspection, source=Path(data).name, name=name, least_auc=least)
@@ -180,9 +200,10 @@ def _as_python(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _pins() -> list[str]:
-    """The release of Leadgate and the installed ones of what has a part in a model."""
-    return [f"leadgate=={__version__}", *_installed(sorted(MAKERS - {"leadgate", "python"}))]
+def _own_release(folder: Path) -> str:
+    """This release as pip is asked for it: the wheel that the repository keeps, if it keeps it."""
+    wheel = f"vendor/leadgate-{__version__}-py3-none-any.whl"
+    return f"./{wheel}" if (folder / wheel).exists() else f"leadgate=={__version__}"
 
 
 def _installed(names: list[str]) -> Iterator[str]:

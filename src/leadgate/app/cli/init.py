@@ -42,10 +42,13 @@ def init(
             folder, source, name=name, id_column=id_, target=target, timestamp=timestamp, force=force
         )
         if as_json:
-            print_json({"folder": made.folder, "data": made.data, "written": made.written, "lead": made.inspection})
+            told = {"folder": made.folder, "data": made.data, "warning": made.warning, "written": made.written}
+            print_json({**told, "lead": made.inspection})
             return
         print_table(f"{made.data}: what {CONFIG} makes of it", ["column", "is", "missing", "AUC", "why"], made.rows)
         print_table(f"Written to {made.folder}", ["file", "what it is"], list(made.written.items()))
+        if made.warning:
+            console.print(made.warning, markup=False, soft_wrap=True)
         console.print(made.next_steps, markup=False, soft_wrap=True)
         return
     if source is None:
