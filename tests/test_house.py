@@ -18,6 +18,7 @@ SHELL = {
     "alerts/updating.py",
     "app/",
     "leads/checking.py",
+    "leads/endless.py",
     "leads/event_files.py",
     "leads/files.py",
     "leads/histories.py",

@@ -7,15 +7,16 @@ from other values than those that were scored.
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from leadgate.app.wire import Home
-from leadgate.errors import NotFoundError
+from leadgate.errors import NotFoundError, RefusedError
+from leadgate.leads.endless import EndlessError, limited
 from leadgate.leads.events import events_before
-from leadgate.leads.feature_code import make_values
+from leadgate.leads.feature_code import FILE, make_values, told_of
 from leadgate.leads.kinds import FeatureValue, value_of
 from leadgate.storage.postgres.events import KnownLead, LoggedFeatures, RecordedEvent, logged_features, look_up
 from leadgate.storage.postgres.routes import routes_of
@@ -72,7 +73,7 @@ def verify(
 ) -> Verified:
     """Make the features of the last logged scores of a span (UTC) again, at most so many, and compare.
 
-    Raises NotFoundError where no version that answered has a features.py.
+    Raises NotFoundError where no version that answered has a features.py, RefusedError for a function without an end.
     """
     step("reading the versions")
     with home.connection() as connection:
@@ -90,7 +91,7 @@ def verify(
             some = logged[start : start + _AT_ONCE]
             takes_events = any(schema.code and schema.code.takes_events for schema in schemas.values())
             known = look_up(connection, [one.lead_id for one in some], events=takes_events)
-            found += [list(_differences(schemas[one.model_version], one, known[one.lead_id])) for one in some]
+            found += _compared(schemas, some, known)
             step(f"made {len(found):,} of {len(logged):,} again")
     wrong = [each for each in found if each]
     counts = Counter(one.feature for each in wrong for one in each)
@@ -125,6 +126,20 @@ def _schemas(home: Home, versions: Sequence[str]) -> "dict[str, LeadSchema]":
             continue
         if schema.code is not None:
             found[version] = schema
+    return found
+
+
+def _compared(
+    schemas: "Mapping[str, LeadSchema]", some: Sequence[LoggedFeatures], known: Mapping[str, KnownLead]
+) -> list[list[Difference]]:
+    found: list[list[Difference]] = []
+    try:
+        with limited(FILE):
+            for one in some:
+                found.append(list(_differences(schemas[one.model_version], one, known[one.lead_id])))  # noqa: PERF401
+    except EndlessError as error:
+        one = some[len(found)]
+        raise RefusedError(f"{told_of(error, one.lead_id)} Version {one.model_version} has that code.") from None
     return found
 
 

@@ -10,6 +10,7 @@ from types import CodeType, ModuleType
 from typing import Any, NamedTuple, NoReturn
 
 from leadgate.errors import BadConfigError
+from leadgate.leads.endless import LONGEST_S, EndlessError, limited
 from leadgate.leads.events import Events
 from leadgate.leads.feature_rules import ALLOWED, FORBIDDEN, parse_lawful
 from leadgate.leads.kinds import FeatureType, FeatureValue, Record
@@ -124,6 +125,8 @@ def maker_of(code: FeatureCode) -> Maker:
             except Exception as error:  # noqa: BLE001  # the team's code may raise anything
                 values.append(None)
                 failures.append(Failure(feature.name, _why(error)))
+            except EndlessError as error:
+                raise EndlessError(feature.name, _line_of(error)) from None
         return Made(tuple(values), tuple(failures))
 
     return make
@@ -140,7 +143,10 @@ def _load(source: str, file: str) -> dict[str, Any]:
     code: CodeType = compile(module, FILE, "exec")
     names: dict[str, Any] = {"__name__": "features", "__builtins__": _BUILTINS}
     try:
-        exec(code, names)  # noqa: S102  # what the file is for; its rules are checked before
+        with limited(FILE):
+            exec(code, names)  # noqa: S102  # what the file is for; its rules are checked before
+    except EndlessError as error:
+        raise BadConfigError(f"{file}, line {_line_of(error)}: this does not come to its end; mend it.") from None
     except Exception as error:
         raise BadConfigError(f"{file} cannot be loaded: {_why(error)}. Mend it and try again.") from error
     for name, value in names.items():
@@ -214,15 +220,28 @@ def _told(value: Any) -> str:
     return f"{text if len(text) <= 40 else text[:40] + '...'} ({type(value).__name__})"  # noqa: PLR2004  # readable
 
 
-def _why(error: Exception) -> str:
-    """What went wrong, and in which line of the file."""
-    if isinstance(error, _WrongError):
-        return str(error)
+def _line_of(error: BaseException) -> int | None:
+    """The innermost line of the file that an error came through."""
     line, trace = None, error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == FILE:
             line = trace.tb_lineno
         trace = trace.tb_next
+    return line
+
+
+def told_of(error: EndlessError, lead_id: object) -> str:
+    """The sentence for a function that did not come to its end for a lead."""
+    name, line = error.args or ("a function", None)
+    where = f", line {line}" if line else ""
+    return f"{FILE}{where}: {name!r} has not come to its end after {LONGEST_S:g} seconds for lead {lead_id!r}."
+
+
+def _why(error: Exception) -> str:
+    """What went wrong, and in which line of the file."""
+    if isinstance(error, _WrongError):
+        return str(error)
+    line = _line_of(error)
     try:
         said = f"{type(error).__name__}: {error}".rstrip(": ")[:_TOLD]
     except Exception:  # noqa: BLE001  # an error of the team's own may not even be told

@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from leadgate.errors import RefusedError
+from leadgate.leads.endless import EndlessError, limited
 from leadgate.leads.events import (
     Events,
     Happening,
@@ -20,7 +21,7 @@ from leadgate.leads.events import (
     history_to_json,
     time_of_history,
 )
-from leadgate.leads.feature_code import FILE, FeatureCode, maker_of
+from leadgate.leads.feature_code import FILE, FeatureCode, maker_of, told_of
 from leadgate.leads.frames import HISTORY, TYPES, columns_of
 from leadgate.leads.schema import FeatureValue, LeadSchema
 
@@ -89,19 +90,24 @@ def with_made(leads: pl.DataFrame, schema: LeadSchema, *, as_served: bool = Fals
 def made_columns(leads: pl.DataFrame, schema: LeadSchema, *, as_served: bool = False) -> dict[str, list[FeatureValue]]:
     """The values that the schema's own code makes of each lead, by feature.
 
-    Raises RefusedError when a lead has no history though the code takes one, and when a function fails for a lead;
-    with ``as_served`` the value is missing there, as it is in an answer.
+    Raises RefusedError when a lead has no history though the code takes one, when a function does not come to its end
+    for a lead, and when one fails; with ``as_served`` the value is missing there, as it is in an answer.
     """
     code = schema.code
     if code is None:
         return {}
     _require_history(leads, schema, code)
     make, failed, rows = maker_of(code), _Failed(leads[schema.id]), []
-    for row, (columns, (at, events)) in enumerate(zip(_raw(leads, code), _histories(leads, code), strict=True)):
-        made = make(columns, events, at)
-        rows.append(made.values)
-        for failure in made.failures:
-            failed.note(row, failure.feature, failure.why)
+    try:
+        with limited(FILE):
+            for row, (columns, (at, events)) in enumerate(zip(_raw(leads, code), _histories(leads, code), strict=True)):
+                made = make(columns, events, at)
+                rows.append(made.values)
+                for failure in made.failures:
+                    failed.note(row, failure.feature, failure.why)
+    except EndlessError as error:
+        said = told_of(error, leads[schema.id][len(rows)])
+        raise RefusedError(f"{said} Mend the function, or switch it off in lead.made: {{use: false}}.") from None
     if not as_served:
         failed.refuse()
     return {feature.name: [values[i] for values in rows] for i, feature in enumerate(code.features)}
