@@ -19,20 +19,21 @@ from leadgate.leads.baselines import baseline_from_bytes
 from leadgate.leads.events import Events, events_in_history, history_to_json, time_of_history
 from leadgate.leads.frames import HISTORY, empty_leads, merge
 from leadgate.leads.project import OutcomeRules
-from leadgate.leads.schema import LeadSchema
+from leadgate.leads.schema import LeadSchema, MadeRules
 from leadgate.leads.snapshots import commit_snapshot, read_snapshot
 from leadgate.models import training
 from leadgate.models.card import card_from_json, card_to_json
-from leadgate.models.dataset import rows_of
+from leadgate.models.dataset import require_plausible, rows_of
 from leadgate.models.pipeline import frame_of, predict
 from leadgate.models.registry import Registry, Version
 from leadgate.models.reproduction import configuration, project_of
 from leadgate.models.scorers import Scored
-from leadgate.models.training import Candidate, compare_with, learn
+from leadgate.models.training import Candidate, compare_with, learn, make_candidate
 from leadgate.outcomes.harvesting import harvest
 from leadgate.records import LeadEvent
 from leadgate.storage.postgres.events import record_events
 from prepared import create_database
+from workshop import NOW
 
 FRAGILE = '''
 def per_head(company_size: float | None) -> float | None:
@@ -155,6 +156,26 @@ def test_training_refuses_a_function_that_fails(project: Featured) -> None:
     assert "line 4 raised ZeroDivisionError" in said
     served = [row[-1] for row in rows_of(project.leads, schema, as_served=True)]
     assert sum(value is None for value in served) == small.height + project.leads["company_size"].null_count()
+
+
+def test_training_refuses_what_leadgate_yaml_rules_out_of_a_made_feature(project: Featured) -> None:
+    """How many leads that are, counted here from the values; as many as an import may quarantine are let through."""
+    values = dict(zip([f.name for f in project.schema.used], zip(*project.made.learnt.rows, strict=True), strict=True))
+    many = sum(value > 1 for value in values["visits_last_week"] if isinstance(value, float))
+    never = sum(value is None for value in values["days_quiet"])
+    assert never > 0
+    config = with_code(project.home, CODE).project
+    for rules, said in (
+        (MadeRules(name="visits_last_week", range=(0, 1)), f"'visits_last_week' outside its range for {many:,} of"),
+        (MadeRules(name="days_quiet", missing=0.0), f"no 'days_quiet' for {never:,} of"),
+    ):
+        ruled = config.model_copy(update={"lead": config.lead.model_copy(update={"made": (rules,)})})
+        with pytest.raises(RefusedError, match=said):
+            make_candidate(
+                project.home.snapshots_uri, ruled, folder=project.home.folder, snapshot_version=None, author="", now=NOW
+            )
+    schema = config.lead.model_copy(update={"made": (MadeRules(name="visits_last_week", range=(0, 1)),)})
+    require_plausible(project.made.learnt, schema, many / len(project.made.learnt))
 
 
 def test_what_was_scored_is_learnt_with_the_events_of_its_time(project: Featured) -> None:

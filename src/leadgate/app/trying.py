@@ -114,11 +114,13 @@ def _require_matches(
 
 
 def _try(project: Project, uri: str, snapshot: int | None, step: Step) -> Tried:
+    from leadgate.models.dataset import require_plausible  # noqa: PLC0415
     from leadgate.models.evaluation import evaluate  # noqa: PLC0415  # scikit-learn
     from leadgate.models.training import learn, searched  # noqa: PLC0415
 
     project, found = searched(uri, project, snapshot_version=snapshot, step=step)
     made = learn(uri, project, snapshot_version=snapshot, step=step)
+    require_plausible(made.learnt, project.lead, project.imports.quarantine_limit)
     overall = evaluate(made.held.converted, made.scores, project.thresholds.decision, made.held.segments).overall
     proof = made.fitted.proof
     return Tried(

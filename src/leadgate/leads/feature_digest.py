@@ -1,4 +1,4 @@
-"""Digests of functions in features.py: of what is computed, not of how it is written (quiet).
+"""Digests of functions in features.py: of code and inputs, not of layout, comments or order (quiet).
 
 A digest is taken of the syntax tree of a function and of everything in the module that it reaches, without positions,
 comments, docstrings and annotations. The tree is written down here node by node, for ``ast.dump`` prints other text

@@ -1,5 +1,6 @@
 """The labelled leads of a snapshot as a model sees them (quiet)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,7 +11,7 @@ import polars as pl
 from leadgate.errors import RefusedError
 from leadgate.leads.made import made_columns
 from leadgate.leads.project import SplitRules
-from leadgate.leads.schema import FeatureValue, LeadSchema
+from leadgate.leads.schema import Feature, FeatureValue, LeadSchema
 from leadgate.leads.split import hash_holdout, time_holdout
 
 FEWEST_OF_A_CLASS = 20
@@ -118,3 +119,40 @@ def require_values(learnt: Dataset, schema: LeadSchema) -> None:
                 f"Feature {name!r} has no value in any training lead; {mend}, "
                 f"or set `use: false` on lead.{where}.{name}."
             )
+
+
+def require_plausible(learnt: Dataset, schema: LeadSchema, tolerated: float) -> None:
+    """Raise RefusedError where features.py makes of the leads to train on what ``lead.made`` rules out.
+
+    That is a feature that is missing for more of them than its ``missing`` allows, or outside its ``range`` for more
+    than the share ``tolerated``, as of an import. A version is not asked when it is made again: it was trained.
+    """
+    limits = {feature.name: feature for feature in schema.made_features}
+    for feature, values in zip(schema.used, zip(*learnt.rows, strict=True), strict=True):
+        if feature.name in limits:
+            _require_there(feature, values)
+            _require_in_range(feature, values, learnt.ids, tolerated)
+
+
+def _require_there(feature: Feature, values: Sequence[FeatureValue]) -> None:
+    missing = sum(value is None for value in values)
+    if missing > feature.missing * len(values):
+        raise RefusedError(
+            f"features.py gives no {feature.name!r} for {missing:,} of {len(values):,} training leads; leadgate.yaml "
+            f"allows {feature.missing:.1%}. Mend the function, or raise `missing` of lead.made.{feature.name}."
+        )
+
+
+def _require_in_range(feature: Feature, values: Sequence[FeatureValue], ids: Sequence[str], tolerated: float) -> None:
+    low, high = feature.range or (None, None)
+    beyond = [
+        i
+        for i, value in enumerate(values)
+        if isinstance(value, float) and ((low is not None and value < low) or (high is not None and value > high))
+    ]
+    if len(beyond) > tolerated * len(values):
+        raise RefusedError(
+            f"features.py gives {feature.name!r} outside its range for {len(beyond):,} of {len(values):,} training "
+            f"leads (allowed {tolerated:.1%}), first {values[beyond[0]]} for lead {ids[beyond[0]]!r}. Mend the "
+            f"function, or `range` of lead.made.{feature.name}."
+        )

@@ -27,6 +27,7 @@ from leadgate.models.dataset import (
     dataset_of,
     labelled,
     require_learnable,
+    require_plausible,
     require_values,
     rows_of,
     split,
@@ -158,6 +159,7 @@ def make_candidate(
     project, found = searched(uri, project, snapshot_version=snapshot_version, since=since, step=step)
     made = learn(uri, project, snapshot_version=snapshot_version, since=since, step=step)
     learnt, held, fitted, scores = made.learnt, made.held, made.fitted, made.scores
+    require_plausible(learnt, project.lead, project.imports.quarantine_limit)
     card = _card(
         project,
         made.snapshot,

@@ -20,7 +20,7 @@ app = typer.Typer(help="Look at the features that features.py makes.", no_args_i
 
 @app.command("list")
 def list_(project: ProjectDir = HERE, as_json: AsJson = False) -> None:
-    """List the functions of features.py: what they take, and whether the champion computes them in the same way.
+    """List the functions of features.py: what they take, and whether the champion has the same code.
 
     Every public function is a feature; docs/features.md says how one is written.
     """
