@@ -95,6 +95,18 @@ def test_a_file_with_a_misspelt_column_is_refused_and_other_columns_are_named(tm
     assert (again.added, again.repeated, again.ignored_columns) == (0, 1, ("deal_id", "owner"))
 
 
+def test_a_file_sent_again_after_a_correction_says_that_the_correction_stays(tmp_path: Path, database: str) -> None:
+    """It may be last week's file by mistake; who means it sends the rows in a file of their own."""
+    first, second = tmp_path / "monday.csv", tmp_path / "tuesday.csv"
+    first.write_text("lead_id,converted,outcome_at\nA,no,2026-04-01\nB,no,2026-04-01\n")
+    second.write_text("lead_id,converted,outcome_at\nA,yes,2026-04-01\n")
+    with connect(database) as connection:
+        taken = [import_outcomes(connection, file, NOW) for file in (first, first, second, first)]
+        assert [(t.added, t.corrected_since) for t in taken] == [(2, 0), (0, 0), (1, 0), (0, 1)]
+        first.write_text("lead_id,converted,outcome_at\nA,no,2026-04-01\n")
+        assert import_outcomes(connection, first, NOW).added == 1
+
+
 @pytest.mark.parametrize(
     ("row", "said"),
     (

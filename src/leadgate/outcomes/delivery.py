@@ -15,7 +15,7 @@ from leadgate.leads.schema import FeatureType
 from leadgate.leads.values import Parsed, parse_feature, parse_target, parse_time, require_one_reading
 from leadgate.records import Outcome
 from leadgate.storage.postgres.connection import Connection
-from leadgate.storage.postgres.outcomes import Recorded, record_outcomes, source_is_known
+from leadgate.storage.postgres.outcomes import Recorded, last_outcomes, record_outcomes, source_is_known
 
 _TIME_NAMES = ("outcome_at", "outcome_timestamp", "outcome_time", "closed_at", "time")
 _OPTIONAL = ("deal_size", "days_to_close")
@@ -35,6 +35,8 @@ class OutcomesTaken(Recorded):
 
     ignored_columns: tuple[str, ...]
     """Columns of the file that are not read."""
+    corrected_since: int
+    """Of a file that was recorded before: its leads that have another outcome by now, which stays."""
 
 
 def import_outcomes(connection: Connection, file: Path, now: datetime) -> OutcomesTaken:
@@ -46,10 +48,15 @@ def import_outcomes(connection: Connection, file: Path, now: datetime) -> Outcom
     table = read_table(file)
     outcomes = tuple(read_outcomes(table, file.name, now))
     source = f"{file.name} sha256:{table.digest}"
-    recorded = Recorded(received=len(outcomes), added=0, repeated=len(outcomes), unknown_leads=())
-    if not source_is_known(connection, source):
+    recorded, corrected = Recorded(received=len(outcomes), added=0, repeated=len(outcomes), unknown_leads=()), 0
+    if source_is_known(connection, source):
+        last = dict(last_outcomes(connection, until=now).select("lead_id", "converted").iter_rows())
+        said = {outcome.lead_id: outcome.converted for outcome in outcomes}
+        corrected = sum(last.get(lead, won) != won for lead, won in said.items())
+    else:
         recorded = record_outcomes(connection, [replace(outcome, source=source) for outcome in outcomes], now)
-    return OutcomesTaken(**asdict(recorded), ignored_columns=ignored_columns(table.frame, file.name))
+    ignored = ignored_columns(table.frame, file.name)
+    return OutcomesTaken(**asdict(recorded), ignored_columns=ignored, corrected_since=corrected)
 
 
 def read_outcomes(table: Table, file: str, now: datetime) -> Iterator[Outcome]:

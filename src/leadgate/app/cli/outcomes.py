@@ -36,6 +36,13 @@ def import_(
         print_json(recorded)
         return
     console.print(f"{counted(recorded.added, 'outcome')} added, {recorded.repeated:,} known already.")
+    if recorded.corrected_since:
+        console.print(
+            f"This very file was recorded before, and {counted(recorded.corrected_since, 'lead')} of it have been "
+            "corrected since: the corrections stay. Where they were wrong, send these rows in a file of their own.",
+            markup=False,
+            soft_wrap=True,
+        )
     print_ignored(recorded.ignored_columns)
     if recorded.unknown_leads:
         some = ", ".join(recorded.unknown_leads[:5])
