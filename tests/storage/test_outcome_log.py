@@ -100,11 +100,15 @@ def test_a_file_sent_again_after_a_correction_says_that_the_correction_stays(tmp
     first, second = tmp_path / "monday.csv", tmp_path / "tuesday.csv"
     first.write_text("lead_id,converted,outcome_at\nA,no,2026-04-01\nB,no,2026-04-01\n")
     second.write_text("lead_id,converted,outcome_at\nA,yes,2026-04-01\n")
-    with connect(database) as connection:
-        taken = [import_outcomes(connection, file, NOW) for file in (first, first, second, first)]
-        assert [(t.added, t.corrected_since) for t in taken] == [(2, 0), (0, 0), (1, 0), (0, 1)]
-        first.write_text("lead_id,converted,outcome_at\nA,no,2026-04-01\n")
-        assert import_outcomes(connection, first, NOW).added == 1
+
+    def took(file: Path) -> tuple[int, int]:
+        with connect(database) as connection:
+            taken = import_outcomes(connection, file, NOW)
+        return taken.added, taken.corrected_since
+
+    assert [took(file) for file in (first, first, second, first)] == [(2, 0), (0, 0), (1, 0), (0, 1)]
+    first.write_text("lead_id,converted,outcome_at\nA,no,2026-04-01\n")
+    assert took(first) == (1, 0)
 
 
 @pytest.mark.parametrize(
