@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from commands import Cli
 from leadgate import __version__
+from leadgate.app.cli import main
 from leadgate.app.cli.root import app
 from leadgate.app.trying import Tried
 from leadgate.scoring.watched import OPEN_TO_ALL
@@ -95,6 +96,19 @@ def test_a_trial_says_how_hyperparameters_were_searched(tmp_path: Path, monkeypa
     monkeypatch.setattr("leadgate.app.trying.try_training", lambda *_, **__: tried)
     said = CliRunner().invoke(app, ["train", "--dry-run", "--project", str(tmp_path)]).output
     assert f"Searched hyperparameters: {searched}." in " ".join(said.split())
+
+
+def test_ctrl_c_has_a_last_word(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A prompt that comes back without one looks as if the command had done its work; the exit code is the shell's."""
+
+    def interrupted(_folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("leadgate.app.cli.root.open_home", interrupted)
+    monkeypatch.setattr(sys, "argv", ["leadgate", "performance"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert (ended.value.code, capsys.readouterr().err) == (130, "leadgate: stopped by Ctrl-C, before its end.\n")
 
 
 def test_version_is_the_packages() -> None:

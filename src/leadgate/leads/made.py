@@ -107,7 +107,7 @@ def made_columns(leads: pl.DataFrame, schema: LeadSchema, *, as_served: bool = F
                     failed.note(row, failure.feature, failure.why)
     except EndlessError as error:
         said = told_of(error, leads[schema.id][len(rows)])
-        raise RefusedError(f"{said} Mend the function, or switch it off in lead.made: {{use: false}}.") from None
+        raise RefusedError(f"{said} Mend it, or switch it off under lead.made (`use: false`).") from None
     if not as_served:
         failed.refuse()
     return {feature.name: [values[i] for values in rows] for i, feature in enumerate(code.features)}

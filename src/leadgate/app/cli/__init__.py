@@ -5,6 +5,8 @@ import sys
 from leadgate.app.cli.root import app
 from leadgate.errors import LeadgateError
 
+_INTERRUPTED = 130
+
 
 def main() -> None:
     """Run a command. What a person can mend is one sentence and exit code 2, never a traceback."""
@@ -12,8 +14,10 @@ def main() -> None:
         app()
     except LeadgateError as error:
         _refuse(str(error))
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:  # by which Typer ends, without a word
+            sys.stderr.write("leadgate: stopped by Ctrl-C, before its end.\n")
+        raise
     except Exception as error:
         sentence = _outside(error)
         if sentence is None:
