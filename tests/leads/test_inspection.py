@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from math import floor, log10
 from pathlib import Path
-from time import perf_counter
 
 import numpy as np
 import polars as pl
@@ -221,11 +220,8 @@ def test_flags_come_with_figures(seen: Inspection) -> None:
 
 @pytest.mark.skipif(not BANK.exists(), reason="bank_marketing.csv is not beside the repository")
 def test_the_bank_has_one_leak() -> None:
-    """`duration` is known only after the call (AUC 0.81); the next best, 0.77, is honest. Under 2 seconds."""
-    frame = read_table(BANK).frame
-    start = perf_counter()
-    found = inspect(frame, BANK.name)
-    took = perf_counter() - start
+    """`duration` is known only after the call (AUC 0.81); the next best, 0.77, is honest."""
+    found = inspect(read_table(BANK).frame, BANK.name)
     assert [c.name for c in found.columns if c.role is not Role.FEATURE] == [
         *("lead_id", "created_at", "duration", "converted"),
     ]
@@ -234,7 +230,6 @@ def test_the_bank_has_one_leak() -> None:
     best = max(c.auc for c in found.columns if c.auc is not None and c.name != "duration")
     assert best == pytest.approx(0.77, abs=0.015)
     assert found.segments == ("job", "contact")
-    assert took < 2
 
 
 # id, target and time
