@@ -81,9 +81,7 @@ def test_every_version_is_compiled_and_proven(versions: dict[str, Any]) -> None:
 
 
 def test_training_again_gives_the_same_model(project: Cli, versions: dict[str, Any], bank: pl.DataFrame) -> None:
-    """Same snapshot, configuration and lock: same digest; for each kind with the same leads in another order too."""
-    again = project.json("train", "--model", "lightgbm")
-    assert again["card"]["model_digest"] == versions["lightgbm"]["card"]["model_digest"]
+    """Same snapshot, configuration and lock: same digest, of each kind, with the same leads in another order."""
     other = Cli(project.folder / "shuffled")
     other.folder.mkdir()
     bank.sample(fraction=1, shuffle=True, seed=1).write_csv(other.folder / "shuffled.csv")

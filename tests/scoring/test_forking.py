@@ -192,7 +192,7 @@ def test_a_fork_has_nothing_but_its_streams(socket_path: Path) -> None:
         "print(sorted(files), repr(sys.stdin.read()), [stat.S_ISSOCK(os.stat(int(f)).st_mode) for f in files])"
     )
     with forking("-c", FORKS, str(socket_path), "json", path=socket_path), socket.socket(socket.AF_UNIX) as other:
-        other.connect(str(socket_path))
+        patiently(lambda: other.connect_ex(str(socket_path)) == 0)  # it has bound, and is yet to listen
         assert answer(socket_path, source) == "['0', '1', '2'] '' [False, False, False]\n"
 
 
