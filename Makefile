@@ -32,7 +32,7 @@ test-evidently: ## the Evidently report, in an environment of its own (1.8 GB): 
 
 MINUTES ?= 15
 soak: $(READY) ## the tests of faults for MINUTES=15, with as many more faults
-	LEADGATE_SOAK=$(MINUTES) $(BIN)/pytest tests/faults
+	LEADGATE_SOAK=$(MINUTES) $(BIN)/pytest tests/faults tests/app/test_retraining.py::test_killed_at_every_moment_it_goes_on_and_does_everything_once
 
 check: $(READY) ## format, lint, types, floors
 	$(BIN)/ruff format --check .

@@ -1,4 +1,4 @@
-"""Trains anew and dies by kill -9 at a moment: ``retraining_killed.py FOLDER URL MOMENT``."""
+"""Trains anew and dies by kill -9 at a moment: ``retraining_killed.py FOLDER URL MOMENT WHO``."""
 
 import os
 import signal
@@ -19,9 +19,9 @@ def _die(moment: str) -> None:
 
 
 def _chore(home: Home) -> str:
-    return retrain(home, reason="a new feature", by="anna", pause=_die)
+    return retrain(home, reason="a new feature", by=home.author, pause=_die)
 
 
 if __name__ == "__main__":
-    home = ruled(Home(Path(sys.argv[1]), Settings(database_url=sys.argv[2], author="anna")), gates=EASY)
-    print(run_job(home, replace(find_job("retraining"), chore=_chore), "anna").sentence)  # noqa: T201
+    home = ruled(Home(Path(sys.argv[1]), Settings(database_url=sys.argv[2], author=sys.argv[4])), gates=EASY)
+    print(run_job(home, replace(find_job("retraining"), chore=_chore), home.author).sentence)  # noqa: T201
