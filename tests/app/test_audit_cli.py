@@ -19,30 +19,16 @@ from leadgate.app.settings import Settings
 from leadgate.app.starting import start_project
 from leadgate.app.wire import Home
 from leadgate.errors import BadFileError, LeadgateError, RefusedError
-from leadgate.records import Prediction
 from leadgate.storage.postgres.audit import append_entry, chain
 from leadgate.storage.postgres.connection import connect
 from leadgate.storage.postgres.partitions import ensure_partitions
 from leadgate.storage.postgres.predictions import copy_predictions
+from predicted import prediction
 from workshop import make_home, simulated_file
 
 NOW = datetime(2026, 6, 1, 12, 30, 15, 123456, tzinfo=UTC)
 AWKWARD = 'a,b";\r\n\n\r=1+1 [bold]\t\x1b[31mü\u2028\U0001f600'
-PREDICTION = Prediction(
-    prediction_id="01970000-0000-7000-8000-000000000001",
-    lead_id="a",
-    scored_at=NOW,
-    model_name="lead-scoring",
-    model_version="1",
-    variant="champion",
-    predicted_score=0.5,
-    priority="low",
-    features=b"{}",
-    latency_ms=1.0,
-    batch_size=1,
-    request_id="r",
-    route_epoch=1,
-)
+PREDICTION = prediction("a", NOW, model_name="lead-scoring")
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from leadgate.app.cli.logs import app
 from leadgate.app.starting import start_project
-from leadgate.records import Prediction
 from leadgate.storage.postgres.partitions import ensure_partitions
 from leadgate.storage.postgres.predictions import DrainedSegment, claim_segment, copy_predictions
+from predicted import prediction
 from workshop import simulated_file
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -43,21 +43,7 @@ def test_old_days_go_where_the_deployment_says(
     """LEADGATE_ARCHIVE_URI: a container that runs the command and goes away must not take the archive with it."""
     archive = str(tmp_path / "elsewhere")
     monkeypatch.setenv("LEADGATE_ARCHIVE_URI", archive)
-    made = Prediction(
-        prediction_id="01970000-0000-7000-8000-000000000001",
-        lead_id="L-1",
-        scored_at=NOW,
-        model_name="leads",
-        model_version="1",
-        variant="champion",
-        predicted_score=0.5,
-        priority="low",
-        features=b"{}",
-        latency_ms=0.1,
-        batch_size=1,
-        request_id="r",
-        route_epoch=1,
-    )
+    made = prediction("L-1", NOW)
     with psycopg.connect(database) as connection:
         ensure_partitions(connection, {NOW.date()})
         copy_predictions(connection, [made])

@@ -8,19 +8,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import LiteralString
 
-import msgspec
 import psycopg
 import pytest
 import uuid_utils
 from psycopg import sql
 
-from leadgate.records import Prediction
 from leadgate.scoring.drainer import Drainer
 from leadgate.scoring.log import ServingLog
 from leadgate.scoring.once import KEPT
 from leadgate.scoring.segments import HEADER_BYTES, encode_header, encode_record
 from leadgate.storage.postgres.connection import patient
 from leadgate.storage.postgres.idempotency import KnownAnswer, find_answer
+from predicted import prediction
 
 NOW = datetime(2026, 6, 2, 12, tzinfo=UTC)
 
@@ -30,28 +29,9 @@ $$ BEGIN ASSERT current_setting('synchronous_commit') = TG_ARGV[0]; RETURN NEW; 
 """
 
 
-def prediction() -> Prediction:
-    """A prediction that is like no other."""
-    return Prediction(
-        prediction_id=str(uuid_utils.uuid7()),
-        lead_id="L-1",
-        scored_at=NOW,
-        model_name="leads",
-        model_version="1",
-        variant="champion",
-        predicted_score=0.5,
-        priority="low",
-        features=b"{}",
-        latency_ms=0.1,
-        batch_size=1,
-        request_id="r",
-        route_epoch=1,
-    )
-
-
 def write(folder: Path) -> str:
     """A segment with one prediction; gives its id."""
-    made = prediction()
+    made = prediction("L-1", NOW)
     body = encode_record([made], 0)
     header = encode_header(1, HEADER_BYTES + len(body)).ljust(HEADER_BYTES, b"\0")
     (folder / f"{uuid_utils.uuid7().hex}.seg").write_bytes(header + body)
@@ -135,7 +115,7 @@ def test_a_service_that_can_only_append_drains(database: str, tmp_path: Path) ->
     found.open()
     try:
         made = KnownAnswer(request_sha256=b"1", answer=b"2")
-        later = msgspec.structs.replace(prediction(), scored_at=NOW + timedelta(days=3))
+        later = prediction("L-1", NOW + timedelta(days=3))
         assert found.answer_once("", "key", made, [later], at=NOW, since=NOW - KEPT) == made
     finally:
         found.close()

@@ -4,13 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import psycopg
-import uuid_utils
 
 from leadgate.records import Contact, Prediction
 from leadgate.storage.postgres.contacts import record_contacts
 from leadgate.storage.postgres.exposures import first_predictions
 from leadgate.storage.postgres.partitions import ensure_partitions
 from leadgate.storage.postgres.predictions import copy_predictions
+from predicted import prediction
 
 BEGAN = datetime(2026, 3, 10, tzinfo=UTC)
 BEFORE = BEGAN - timedelta(days=7)
@@ -21,23 +21,8 @@ HOURS = (NOW - BEFORE) // timedelta(hours=1)
 
 def scored(lead: str, at: datetime, epoch: int) -> Prediction:
     """An answer by version 1, with version 2 as its shadow from the rollout's first route on."""
-    return Prediction(
-        prediction_id=str(uuid_utils.uuid7()),
-        lead_id=lead,
-        scored_at=at,
-        model_name="m",
-        model_version="1",
-        variant="champion",
-        predicted_score=0.25,
-        priority="low",
-        features=b'{"region": "north"}',
-        latency_ms=0.1,
-        batch_size=1,
-        request_id="r",
-        route_epoch=epoch,
-        shadow_version="2" if epoch >= EPOCH else None,
-        shadow_score=0.5 if epoch >= EPOCH else None,
-    )
+    shadow = {"shadow_version": "2", "shadow_score": 0.5} if epoch >= EPOCH else {}
+    return prediction(lead, at, predicted_score=0.25, features=b'{"region": "north"}', route_epoch=epoch, **shadow)
 
 
 def test_the_first_prediction_of_all_and_of_the_rollout_and_the_contacts_after_them(database: str) -> None:
@@ -58,7 +43,7 @@ def test_the_first_prediction_of_all_and_of_the_rollout_and_the_contacts_after_t
             record_contacts(connection, [Contact(lead_id=lead, contacted_at=at, source="crm")], at + late)
         found = first_predictions(
             connection,
-            model_name="m",
+            model_name="leads",
             versions=("1", "2"),
             since=BEFORE,
             until=NOW,
